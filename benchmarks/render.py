@@ -1,0 +1,104 @@
+"""Speed of drawing: this package beside reportlab + pdf2image (poppler), the way the official Glyph renderer draws, in one run.
+
+    python benchmarks/render.py [TEXT ...]      # needs reportlab, pdf2image and poppler-utils; default: the shared corpora's novel
+
+Both draw the same text with the same font (DejaVu Sans 9 on 10 points, margins 10, 72 dpi) on one core. The baseline gets groups
+of 30 lines as reportlab paragraphs, whole documents as one PDF, rasterised by poppler in grey. Ours breaks lines, paginates and
+draws. Medians of the runs; glyphs are cold in the first run of ours, which is counted too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+os.environ["OMP_NUM_THREADS"] = "1"
+
+from glyph_integrations import PageStyle, Renderer
+from glyph_integrations.rendering.fonts import DEJAVU
+
+CORPORA = Path(os.environ.get("GLYPH_CORPORA", Path(__file__).resolve().parents[2] / "shared" / "corpora"))
+
+
+def baseline(text: str, png: bool) -> int:
+    from pdf2image import convert_from_bytes
+    from reportlab.lib.styles import ParagraphStyle
+    from reportlab.pdfbase import pdfmetrics
+    from reportlab.pdfbase.ttfonts import TTFont
+    from reportlab.platypus import Paragraph, SimpleDocTemplate
+
+    pdfmetrics.registerFont(TTFont("DejaVu", str(DEJAVU / "DejaVuSans.ttf")))
+    style = ParagraphStyle("page", fontName="DejaVu", fontSize=9, leading=10)
+    lines = text.split("\n")
+    groups = ("<br/>".join(escape(line) for line in lines[at : at + 30]) for at in range(0, len(lines), 30))
+    out = BytesIO()
+    margins = {side: 10 for side in ("leftMargin", "rightMargin", "topMargin", "bottomMargin")}
+    SimpleDocTemplate(out, pagesize=(595, 842), **margins).build([Paragraph(group, style) for group in groups])
+    pages = convert_from_bytes(out.getvalue(), dpi=72, grayscale=True, thread_count=1)
+    if png:
+        for page in pages:
+            page.save(BytesIO(), "PNG")
+    return len(pages)
+
+
+def ours(text: str, renderer: Renderer, png: bool, dpi: int | None = None) -> int:
+    draw: Callable[..., object] = renderer.png if png else renderer.pixels
+    count = 0
+    for page in renderer.paginate(text):
+        draw(page, dpi)
+        count += 1
+    return count
+
+
+def clock(run: Callable[[], int], times: int) -> tuple[float, int]:
+    taken, pages = [], 0
+    for _ in range(times):
+        start = time.perf_counter()
+        pages = run()
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken), pages
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("texts", nargs="*", type=Path, default=[CORPORA / "texts" / "pride_and_prejudice.txt"])
+    parser.add_argument("--runs", type=int, default=5)
+    args = parser.parse_args()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {0})
+    for path in args.texts:
+        text = path.read_text(encoding="utf-8")
+        print(f"{path.name}: {len(text):,} characters, one core, median of {args.runs} runs (baseline: 3)")
+        print(f"{'':34}{'pages':>7}{'s':>9}{'pages/s':>9}{'chars/s':>12}{'ratio':>8}")
+        base: dict[bool, float] = {}
+        for png in (False, True):
+            kind = "with PNG" if png else "pixels only"
+            seconds, pages = clock(lambda png=png: baseline(text, png), 3)
+            base[png] = seconds
+            row(f"reportlab + pdf2image, {kind}", pages, seconds, len(text), seconds)
+            cold = Renderer(PageStyle())
+            row(f"ours, {kind}, cold", *clock_row(lambda png=png, cold=cold: ours(text, cold, png), 1), len(text), base[png])
+            renderer = Renderer(PageStyle())
+            seconds, pages = clock(lambda png=png, renderer=renderer: ours(text, renderer, png), args.runs)
+            row(f"ours, {kind}", pages, seconds, len(text), base[png])
+        seconds, pages = clock(lambda: ours(text, renderer, False, 100), args.runs)
+        row("ours at 100 dpi, pixels only", pages, seconds, len(text), base[False])
+
+
+def clock_row(run: Callable[[], int], times: int) -> tuple[int, float]:
+    seconds, pages = clock(run, times)
+    return pages, seconds
+
+
+def row(name: str, pages: int, seconds: float, chars: int, base: float) -> None:
+    print(f"{name:34}{pages:>7}{seconds:>9.3f}{pages / seconds:>9.1f}{chars / seconds:>12,.0f}{base / seconds:>7.1f}x", flush=True)
+
+
+if __name__ == "__main__":
+    main()

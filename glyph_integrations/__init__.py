@@ -1,0 +1,69 @@
+"""Long documents as page images for vision-language models: drawn, indexed, found, read and cited.
+
+Importing this package is cheap: each public name is loaded when it is first used. The framework adapters are packages of
+their own, `glyph_integrations.langchain` and `glyph_integrations.llama_index`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .embedding import LexicalEmbedder
+    from .errors import GlyphError
+    from .index import PageIndex
+    from .page import Page, PageHit
+    from .reading import Citation, ContextBuilder, ExtractiveModel, OpenAIModel, verify_answer
+    from .rendering import Renderer, highlight
+    from .sources import open_document
+    from .style import PageStyle
+    from .vision import VisionProfile, count_text_tokens, count_visual_tokens
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Citation",
+    "ContextBuilder",
+    "ExtractiveModel",
+    "GlyphError",
+    "LexicalEmbedder",
+    "OpenAIModel",
+    "Page",
+    "PageHit",
+    "PageIndex",
+    "PageStyle",
+    "Renderer",
+    "VisionProfile",
+    "__version__",
+    "count_text_tokens",
+    "count_visual_tokens",
+    "highlight",
+    "open_document",
+    "verify_answer",
+]
+
+_ROOMS = {
+    "embedding": ("LexicalEmbedder",),
+    "errors": ("GlyphError",),
+    "index": ("PageIndex",),
+    "page": ("Page", "PageHit"),
+    "reading": ("Citation", "ContextBuilder", "ExtractiveModel", "OpenAIModel", "verify_answer"),
+    "rendering": ("Renderer", "highlight"),
+    "sources": ("open_document",),
+    "style": ("PageStyle",),
+    "vision": ("VisionProfile", "count_text_tokens", "count_visual_tokens"),
+}
+_HOME = {name: room for room, names in _ROOMS.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value  # the next use does not come here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

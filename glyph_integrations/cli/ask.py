@@ -1,0 +1,106 @@
+"""``glyph ask``: a question to a document or an index, answered with citations."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import DocumentError, UnknownModelError
+from .options import PicturesOption, QuietOption, StyleOption, choose_style
+from .terminal import Terminal
+from .walkthrough import Walkthrough
+
+if TYPE_CHECKING:
+    from ..vision import VisionProfile
+
+
+def ask(
+    document: Annotated[
+        Path, typer.Argument(metavar="FILE_OR_INDEX", help="A text file, or a folder made by glyph index.", show_default=False)
+    ],
+    question: Annotated[str, typer.Argument(help="What you want to know.", show_default=False)],
+    base_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="An OpenAI-compatible server, such as http://127.0.0.1:8000/v1.", show_default=False),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The model to ask there. Without --base-url: whose token costs to count. Default: glyph.",
+            show_default=False,
+        ),
+    ] = None,
+    vision: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FAMILY",
+            help="How that model sees pictures, such as qwen2.5-vl; needed where its name does not say.",
+            show_default=False,
+        ),
+    ] = None,
+    api_key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ENV",
+            help="Environment variable that holds the server's key. Default: OPENAI_API_KEY, if set.",
+            show_default=False,
+        ),
+    ] = None,
+    k: Annotated[int, typer.Option("-k", min=1, max=1000, metavar="N", help="How many pages to retrieve.")] = 5,
+    style: StyleOption = None,
+    output: PicturesOption = Path("glyph-answer"),
+    quiet: QuietOption = False,
+) -> None:
+    """Answer a question from a document, citing page and line, and save the cited pages with the lines marked.
+
+    Without --base-url no model is asked: the answer quotes the sentences that share most words with the question.
+    """
+    from ..index import PageIndex
+    from ..reading import ExtractiveModel, OpenAIModel
+    from ..rendering import Renderer
+    from ..sources import open_document
+
+    if not question.strip():
+        raise typer.BadParameter("the question is empty", param_hint="QUESTION")
+    if base_url is not None and model is None:
+        raise typer.BadParameter("a server needs the name of a model: add --model NAME", param_hint="--base-url")
+    profile = _profile(vision or model or "glyph", required=vision is not None or base_url is None)
+    renderer = Renderer(choose_style(style, profile))
+    reader = (
+        ExtractiveModel(profile)
+        if base_url is None
+        else OpenAIModel(str(model), base_url, _key(api_key), profile, renderer=renderer)
+    )
+    walkthrough = Walkthrough(Terminal(quiet), renderer, reader)
+    if PageIndex.exists(document):
+        with PageIndex.open(document) as index:
+            walkthrough.use_index(index)
+            walkthrough.answer(index, question, k, output)
+    elif document.is_dir():
+        raise DocumentError(f"{document} is a folder but no index; make one with: glyph index {document} --index DIR")
+    else:
+        with walkthrough.read_document(open_document(document)) as index:
+            walkthrough.answer(index, question, k, output)
+
+
+def _profile(name: str, required: bool) -> VisionProfile | None:
+    from ..vision import VisionProfile
+
+    try:
+        return VisionProfile.get(name)
+    except UnknownModelError:
+        if required:
+            raise
+        return None  # pages will go as text, and the account says so
+
+
+def _key(variable: str | None) -> str | None:
+    if variable is None:
+        return None
+    if not os.environ.get(variable):  # not echoed: it may be the key itself
+        raise typer.BadParameter("takes the name of an environment variable that is set, not the key", param_hint="--api-key")
+    return os.environ[variable]

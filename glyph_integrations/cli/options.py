@@ -1,0 +1,51 @@
+"""Options that several commands share, and what they mean."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..style import PageStyle
+
+if TYPE_CHECKING:
+    from ..vision import VisionProfile
+
+StyleOption = Annotated[
+    str | None,
+    typer.Option(
+        "--style",
+        "-s",
+        metavar="NAME|FILE",
+        help="How pages look: glyph-72, glyph-96, a changed preset such as 'glyph-72;font_size=8', or a JSON file "
+        "(a saved style or an official Glyph config). Default: what suits the model.",
+    ),
+]
+PicturesOption = Annotated[
+    Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the pictures of the cited pages.")
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print results only: no steps, no progress bars.")]
+
+
+def choose_style(style: str | None, vision: VisionProfile | None) -> PageStyle:
+    """The style an option names; without one, the one recommended for the model.
+
+    Raises:
+        StyleError: an unknown name, or a file that cannot be read as a style.
+    """
+    if style is None:
+        return PageStyle.preset(vision.style) if vision else PageStyle()
+    path = Path(style)
+    if path.suffix.lower() != ".json" and not path.is_file():
+        return PageStyle.parse(style)
+    return PageStyle.from_glyph_config(path) if _is_glyph_config(path) else PageStyle.load(path)
+
+
+def _is_glyph_config(path: Path) -> bool:
+    try:
+        keys = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False  # `PageStyle.load` says what is wrong with it
+    return isinstance(keys, dict) and any("-" in key for key in keys)  # page-size, font-path; our own keys have no dashes

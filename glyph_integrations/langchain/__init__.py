@@ -1,0 +1,60 @@
+"""The adapters for LangChain. They need ``langchain-core`` (extra ``langchain``), which is imported with the first name used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .chat_glyph import ChatGlyph
+    from .chat_page_model import ChatPageModel
+    from .citations import citations_of
+    from .content_blocks import page_content_blocks, page_image
+    from .loader import GlyphLoader
+    from .retriever import GlyphRetriever, tag_pages
+    from .splitter import PageSplitter
+    from .vector_store import GlyphVectorStore
+
+__all__ = [
+    "ChatGlyph",
+    "ChatPageModel",
+    "GlyphLoader",
+    "GlyphRetriever",
+    "GlyphVectorStore",
+    "PageSplitter",
+    "citations_of",
+    "page_content_blocks",
+    "page_image",
+    "tag_pages",
+]
+
+_FILES = {
+    "chat_glyph": ("ChatGlyph",),
+    "chat_page_model": ("ChatPageModel",),
+    "citations": ("citations_of",),
+    "content_blocks": ("page_content_blocks", "page_image"),
+    "loader": ("GlyphLoader",),
+    "retriever": ("GlyphRetriever", "tag_pages"),
+    "splitter": ("PageSplitter",),
+    "vector_store": ("GlyphVectorStore",),
+}
+_HOME = {name: file for file, names in _FILES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "langchain_core":
+            raise
+        from ..errors import MissingExtraError
+
+        raise MissingExtraError("langchain-core", "langchain") from error
+    globals()[name] = value  # the next use does not come here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,67 @@
+"""`GlyphLoader`: files as page Documents."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from langchain_core.document_loaders import BaseLoader
+from langchain_core.documents import Document
+
+from ..errors import DocumentError
+from ..rendering import Renderer
+from ..sources import find_files, open_document, source_name
+from .page_documents import page_document
+
+_log = logging.getLogger("glyph_integrations")
+
+
+class GlyphLoader(BaseLoader):
+    """Reads files and yields one Document per page, lazily.
+
+    A Document's content is the page's raw text; its metadata are `Page.to_metadata` and ``source``, the file's name
+    relative to the folder or pattern given; its id is the page's. With `langchain_core.indexing.index`, which sets ids of its own,
+    pass ``key_encoder=lambda document: document.id`` to keep these.
+
+    Args:
+        path: a file, a folder, a pattern such as ``docs/**/*.md``, or several of them.
+        renderer: makes the pages (default ``Renderer()``).
+        encoding: of the files; None: UTF-8, or what a byte order mark says.
+        silent_errors: log a file that cannot be read as a warning, and go on with the next.
+
+    Raises:
+        DocumentError: while loading: nothing is there, or a file cannot be read.
+
+    Example:
+        ``documents = GlyphLoader("books/*.txt").load()``
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+        renderer: Renderer | None = None,
+        *,
+        encoding: str | None = None,
+        silent_errors: bool = False,
+    ) -> None:
+        self.paths = [path] if isinstance(path, str | os.PathLike) else list(path)
+        self.renderer = renderer or Renderer()
+        self.encoding = encoding
+        self.silent_errors = silent_errors
+
+    def lazy_load(self) -> Iterator[Document]:
+        """The pages of all files, in a stable order; one file is read at a time."""
+        for path in self.paths:
+            for file in find_files(path):
+                try:
+                    yield from self._load(file, source_name(file, path))
+                except DocumentError as error:
+                    if not self.silent_errors:
+                        raise
+                    _log.warning("left out: %s", error)
+
+    def _load(self, file: Path, name: str) -> Iterator[Document]:
+        document = open_document(file, name=name, encoding=self.encoding)
+        return map(page_document, self.renderer.paginate(document, metadata={"source": document.name}))

@@ -1,0 +1,63 @@
+"""The adapters for LlamaIndex. They need ``llama-index-core`` (extra ``llama-index``), which is imported with the first name used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .citations import citations_of
+    from .embedding import GlyphEmbedding
+    from .glyph_llm import GlyphLLM
+    from .node_parser import PageNodeParser
+    from .page_image import PageImagePostprocessor
+    from .page_model_llm import PageModelLLM
+    from .reader import GlyphReader
+    from .retriever import GlyphRetriever
+    from .synthesizer import GlyphSynthesizer
+    from .vector_store import GlyphVectorStore
+
+__all__ = [
+    "GlyphEmbedding",
+    "GlyphLLM",
+    "GlyphReader",
+    "GlyphRetriever",
+    "GlyphSynthesizer",
+    "GlyphVectorStore",
+    "PageImagePostprocessor",
+    "PageModelLLM",
+    "PageNodeParser",
+    "citations_of",
+]
+
+_HOME = {
+    "GlyphEmbedding": "embedding",
+    "GlyphLLM": "glyph_llm",
+    "GlyphReader": "reader",
+    "GlyphRetriever": "retriever",
+    "GlyphSynthesizer": "synthesizer",
+    "GlyphVectorStore": "vector_store",
+    "PageImagePostprocessor": "page_image",
+    "PageModelLLM": "page_model_llm",
+    "PageNodeParser": "node_parser",
+    "citations_of": "citations",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "llama_index":
+            raise
+        from ..errors import MissingExtraError
+
+        raise MissingExtraError("llama-index-core", "llama-index") from error
+    globals()[name] = value  # the next use does not come here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,186 @@
+"""Turns whose text holds page tags -> turns with page parts. The one place where pages meet messages, for both frameworks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from ..errors import BudgetError
+from ..vision import VisionProfile
+from .delivery import Content, Mention, Sidecar, Text, deliver, mentions_in
+from .exact_strings import exact_strings
+from .placement import Candidate, ContextReport, Gate, Placement
+from .registry import REGISTRY, PageSource
+from .tags import split_tags
+from .turns import PagePart, PicturePart, TextPart, Turn
+
+if TYPE_CHECKING:
+    from ..rendering import Renderer
+    from ..vision.text_tokens import Tokenizer
+
+
+class Prompt:
+    """Turns pages in messages into parts a model can take.
+
+    Args:
+        vision: the model's `VisionProfile` or name; None: the model reads text only, and pages go as labelled text.
+        renderer: measures and draws (default ``Renderer()``).
+        pages: where tags may be looked up besides the registry of this process (a `PageIndex` or a function from id to page).
+        draw_text: ``tagged`` (only tagged pages become images) or ``long`` (user text over ``min_tokens`` too, but never its
+            question, system text or tool text).
+        min_tokens: see ``draw_text``.
+        budget: most tokens all parts may cost; pages of the latest turns are kept first. None: no limit.
+        dpi, sidecar, tokenizer: as for `ContextBuilder`; the sidecar's limit holds for each turn with images.
+
+    Raises:
+        UnknownModelError: no profile is known under the name ``vision``.
+        ValueError: a budget below 1 or an unknown ``draw_text``.
+    """
+
+    def __init__(
+        self,
+        vision: VisionProfile | str | None,
+        renderer: Renderer | None = None,
+        *,
+        pages: PageSource | None = None,
+        draw_text: Literal["tagged", "long"] = "tagged",
+        min_tokens: int = 2000,
+        budget: int | None = None,
+        dpi: int | None = None,
+        sidecar: int = 96,
+        tokenizer: Tokenizer | str | None = None,
+    ) -> None:
+        if budget is not None and budget < 1:
+            raise ValueError(f"budget={budget}: must be at least 1 token, or None")
+        if draw_text not in ("tagged", "long"):
+            raise ValueError(f"draw_text={draw_text!r}: choose tagged or long")
+        self.gate = Gate(vision, renderer, dpi, tokenizer)
+        self.pages = pages
+        self.draw_text = draw_text
+        self.min_tokens = min_tokens
+        self.budget = budget
+        self.sidecar = sidecar
+
+    def build(self, turns: Sequence[Turn], question: str | None = None) -> tuple[list[Turn], ContextReport]:
+        """The turns to send, and what became of every page.
+
+        - Page tags that resolve, pictures that this process drew, and `PagePart` become pages; all else stays as it is.
+        - A page image stands only in user turns, before that turn's text, with its label; where a tag was, ``[page 57: see
+          image]`` is left. From a system turn it opens the next user turn; from tool results, the user turn after the last of
+          them, which is added (``origin=None``) when there is none. Other pictures in system and tool turns move with it.
+        - A user turn whose pages already follow their labels, as `ContextBuilder` makes it, keeps its order.
+        - A page sent as text stands, labelled, where its tag was.
+        - Assistant turns and opaque parts pass through; a turn without pages is returned as the same object.
+
+        Args:
+            turns: the conversation.
+            question: what is asked, if the last user turn's text outside tags is not it.
+
+        Raises:
+            BudgetError: the text alone does not fit the budget.
+        """
+        contents = [self._content(turn, number, question) for number, turn in enumerate(turns, 1)]
+        candidates = [Candidate(m.page, m.dpi) for content in reversed(contents) for m in mentions_in(content)]
+        placements = self.gate.place(candidates)
+
+        def send(sidecar: Sidecar = lambda *_: "") -> tuple[list[Turn], int]:
+            out = deliver(turns, contents, {p.page.id: p for p in placements}, sidecar, question)
+            return out, sum(self.gate.count(turn.parts) for turn in out)
+
+        delivered, tokens = send()
+        if self.budget is not None and tokens > self.budget:
+            placements = [p.left_out("") for p in placements]
+            _, bare = send()
+            if bare > self.budget:
+                raise BudgetError(
+                    f"the text alone takes {bare} tokens of a budget of {self.budget}; shorten it or raise the budget"
+                )
+            placements = self.gate.place(candidates, self.budget - bare)
+            delivered, tokens = send()
+            while tokens > self.budget:  # a page that joins a text may cost a token more than it does alone
+                last = max(i for i, p in enumerate(placements) if p.sent_as != "left out")
+                placements[last] = placements[last].left_out(
+                    f"{placements[last].tokens} tokens, and less of the budget was left"
+                )
+                delivered, tokens = send()
+        plain = tokens
+        if self.sidecar > 0 and placements:
+            delivered, tokens = send(self._sidecar(None if self.budget is None else self.budget - plain))
+        report = ContextReport(tuple(placements), tokens, tokens - plain, self.budget, self.gate.exact)
+        return delivered, report
+
+    def png(self, part: PagePart) -> bytes:
+        """The PNG to send for a page part. It is registered, so that a model adapter of this process that is handed these
+        bytes finds the page (and its text) again."""
+        png = self.gate.png(part)
+        REGISTRY.register_png(png, part.page)
+        return png
+
+    def _content(self, turn: Turn, number: int, question: str | None) -> Content:
+        if turn.role == "assistant":
+            return list(turn.parts)
+        content: Content = []
+        last_text = max((i for i, part in enumerate(turn.parts) if isinstance(part, TextPart)), default=-1)
+        for i, part in enumerate(turn.parts):
+            if isinstance(part, PagePart):
+                content.append(Mention(*part))
+            elif isinstance(part, PicturePart):
+                page = REGISTRY.page_of_png(part.data)
+                content.append(Mention(page) if page else part)
+            elif isinstance(part, TextPart):
+                text = self._tagged(part.text)
+                if text is None and turn.role == "user" and self.draw_text == "long":
+                    text = self._long(part.text, number, question, holds_question=i == last_text)
+                content.append(part if text is None else text)
+            else:
+                content.append(part)
+        return content
+
+    def _tagged(self, text: str) -> Text | None:
+        """The text with its tags resolved; None when there are none."""
+        pieces: Text = []
+        for piece in split_tags(text):
+            page = None if isinstance(piece, str) else REGISTRY.resolve(piece, self.pages)
+            pieces.append(Mention(page) if page else piece if isinstance(piece, str) else piece.raw)
+        return pieces if any(isinstance(piece, Mention) for piece in pieces) else None
+
+    def _long(self, text: str, number: int, question: str | None, *, holds_question: bool) -> Text | None:
+        """The text with its long middle as pages; None when it is short or its question cannot be told apart."""
+        if self.gate.vision is None or self.gate.count_text(text) <= self.min_tokens:
+            return None
+        head, body, tail = split_question(text, question, self.gate.count_text) if holds_question else ("", text, "")
+        if self.gate.count_text(body) <= self.min_tokens:
+            return None
+        pages = self.gate.renderer.paginate(body, source=f"message {number}")
+        return [head, *(Mention(page, block=number) for page in pages), tail]
+
+    def _sidecar(self, room: int | None) -> Sidecar:
+        left = room
+
+        def sidecar(question: str, images: Sequence[Placement]) -> str:
+            nonlocal left
+            limit = self.sidecar if left is None else min(self.sidecar, left)
+            text = exact_strings(question, [(p.label, p.page) for p in images], limit, self.gate.count_text)
+            if left is not None:
+                left -= self.gate.count_text(text)
+            return text
+
+        return sidecar
+
+
+_SHORT = 200  # tokens: a first or last paragraph no longer than this is an instruction or a question
+
+
+def split_question(text: str, question: str | None, count: Callable[[str], int]) -> tuple[str, str, str]:
+    """A user's text as what leads in, what may be drawn, and the question at its end. The middle is empty when no question
+    can be told apart."""
+    at = text.rfind(question) if question else -1
+    separator = "\n\n" if "\n\n" in text.strip() else "\n"
+    if at < 0:
+        at = text.rstrip().rfind(separator) + len(separator)
+        if at < len(separator) or count(text[at:]) > _SHORT:
+            return text, "", ""
+    first = text.find(separator) + len(separator)
+    if not len(separator) <= first < at or count(text[:first]) > _SHORT:
+        first = 0
+    return text[:first], text[first:at], text[at:]

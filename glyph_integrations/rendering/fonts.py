@@ -1,0 +1,190 @@
+"""Which font draws which character. Order: the user's fonts, the ones that come with this package, the system's."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import unicodedata
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import freetype
+import numpy as np
+import numpy.typing as npt
+from freetype.raw import FT_Get_Char_Index, FT_Load_Glyph
+
+from ..errors import StyleError
+
+DEJAVU = Path(__file__).parent / "dejavu"
+BUNDLED = {"sans": ("DejaVuSans.ttf", "DejaVuSansMono.ttf"), "mono": ("DejaVuSansMono.ttf", "DejaVuSans.ttf")}
+_SUFFIXES = (".ttf", ".otf", ".ttc", ".otc")
+_NO_INK = ("Cc", "Cf", "Zs", "Zl", "Zp")
+
+
+def is_visible(char: str) -> bool:
+    """Whether a character leaves ink when drawn as it should. Control characters count as visible: they are shown as an
+    escape, since text that holds them is rarely what it seems; white space and format characters do not."""
+    if char in "\t\n\v\f\r\x85":
+        return False
+    category = unicodedata.category(char)
+    if category == "Cc":
+        return True
+    return category not in _NO_INK and not (category == "Mn" and unicodedata.name(char, "").startswith("VARIATION SELECTOR"))
+
+
+class Bitmap(NamedTuple):
+    """Ink of one glyph: ``uint8[h, w]`` coverage 0 to 255; ``left`` and ``top`` from the pen to its top left pixel
+    (``top`` upwards from the baseline); ``advance`` of the pen in whole pixels."""
+
+    ink: npt.NDArray[np.uint8]
+    left: int
+    top: int
+    advance: int
+
+
+NOTHING = Bitmap(np.zeros((0, 0), np.uint8), 0, 0, 0)
+
+
+class Face:
+    """One face of a font file at one size."""
+
+    def __init__(self, path: Path, index: int = 0) -> None:
+        """Raises `StyleError` when the file is not a font that can be scaled."""
+        self.path, self.index = path, index
+        try:
+            self._face = freetype.Face(str(path), index)
+        except (freetype.FT_Exception, OSError) as error:
+            raise StyleError(f"{path} is not a font file: {error}") from error
+        if not self._face.is_scalable:
+            raise StyleError(f"{path} holds bitmaps of fixed sizes only; choose an outline font (TrueType or OpenType)")
+        if self._face.has_multiple_masters:
+            self._set_regular_weight()
+
+    def _set_regular_weight(self) -> None:
+        axes = self._face.get_variation_info().axes
+        values = [min(max(400.0, a.minimum), a.maximum) if a.tag == "wght" else a.default for a in axes]
+        self._face.set_var_design_coords(values)
+
+    @property
+    def family(self) -> str:
+        """The family name inside the file."""
+        return (self._face.family_name or b"").decode("utf-8", "replace")
+
+    def covers(self, char: str) -> bool:
+        """Whether the font has a glyph of its own for a character."""
+        return bool(FT_Get_Char_Index(self._face._FT_Face, ord(char)))
+
+    def set_size(self, em: float, scale_x: float = 1.0) -> None:
+        """Choose the size of the next bitmaps: em in pixels, and a horizontal scale."""
+        self._face.set_char_size(max(1, round(em * 64 * scale_x)), max(1, round(em * 64)), 72, 72)
+
+    def bitmap(self, char: str, *, mono: bool = False) -> Bitmap:
+        """Draw one character at the current size, hinted vertically, with a whole-pixel advance. About 10 microseconds."""
+        flags = freetype.FT_LOAD_RENDER | (freetype.FT_LOAD_TARGET_MONO if mono else freetype.FT_LOAD_TARGET_NORMAL)
+        face = self._face._FT_Face
+        if FT_Load_Glyph(face, FT_Get_Char_Index(face, ord(char)), flags):
+            return NOTHING
+        slot = face.contents.glyph.contents
+        bitmap = slot.bitmap
+        rows, width, pitch = bitmap.rows, bitmap.width, abs(bitmap.pitch)
+        advance = slot.advance.x + 32 >> 6
+        if not rows or not width:
+            return NOTHING._replace(advance=advance)
+        data = np.frombuffer(ctypes.string_at(bitmap.buffer, rows * pitch), np.uint8).reshape(rows, pitch)
+        if bitmap.pixel_mode == freetype.FT_PIXEL_MODE_MONO:
+            data = np.unpackbits(data, axis=1) * np.uint8(255)
+        return Bitmap(data[:, :width], slot.bitmap_left, slot.bitmap_top, advance)
+
+
+def _system_folders() -> list[Path]:
+    home = Path.home()
+    if sys.platform == "win32":
+        roots = [Path(os.environ.get("WINDIR", r"C:\Windows")) / "Fonts", home / "AppData/Local/Microsoft/Windows/Fonts"]
+    elif sys.platform == "darwin":
+        roots = [home / "Library/Fonts", Path("/Library/Fonts"), Path("/System/Library/Fonts")]
+    else:
+        roots = [home / ".local/share/fonts", home / ".fonts", Path("/usr/local/share/fonts"), Path("/usr/share/fonts")]
+    return [root for root in roots if root.is_dir()]
+
+
+def _preference(path: Path) -> tuple[bool, bool, bool, str]:
+    name = path.stem.lower()
+    odd = ("bold", "italic", "oblique", "black", "thin", "light", "condensed", "medium", "heavy")
+    return (any(word in name for word in odd), "serif" in name and "sans" not in name, "mono" in name, str(path))
+
+
+@cache
+def system_fonts() -> tuple[Path, ...]:
+    """Font files of this machine, upright regular sans-serif ones first, else by path."""
+    found = {
+        Path(folder) / name
+        for root in _system_folders()
+        for folder, _, names in os.walk(root)
+        for name in names
+        if name.lower().endswith(_SUFFIXES) and "lastresort" not in name.lower() and "adobeblank" not in name.lower()
+    }
+    return tuple(sorted(found, key=_preference))
+
+
+@cache
+def _faces_of(path: Path) -> tuple[Face, ...]:
+    """The faces of a font file that can be used; of a collection with faces per region, simplified Chinese first."""
+    try:
+        faces = [Face(path)]
+    except StyleError:
+        return ()
+    count = faces[0]._face.num_faces if path.suffix.lower() in (".ttc", ".otc") else 1
+    faces += [Face(path, index) for index in range(1, count)]
+    return tuple(sorted(faces, key=lambda f: ("Mono" in f.family, not f.family.endswith((" SC", " CN")), f.index)))
+
+
+class FontSet:
+    """The fonts of one style, in order of preference. A fallback font is opened when a character first needs it."""
+
+    def __init__(self, font: str = "sans", extra: Iterable[str | Path] = ()) -> None:
+        """
+        Args:
+            font: ``sans``, ``mono`` or a font file, as in `PageStyle.font`.
+            extra: the user's further font files, asked before the bundled ones.
+
+        Raises:
+            StyleError: a file named here is missing or not a font.
+        """
+        named = [] if font in BUNDLED else [Path(font)]
+        for path in (*named, *map(Path, extra)):
+            if not path.is_file():
+                raise StyleError(f"font file {path} does not exist; give a .ttf, .otf or .ttc file, or 'sans' or 'mono'")
+            if not _faces_of(path.resolve()):
+                raise StyleError(f"{path} is not an outline font that can be used")
+        bundled = [DEJAVU / name for name in BUNDLED.get(font, BUNDLED["sans"])]
+        self._paths = [*(p.resolve() for p in (*named, *map(Path, extra))), *bundled]
+        self._found: dict[str, Face | None] = {}
+
+    def _candidates(self) -> Iterator[Face]:
+        for path in self._paths:
+            yield from _faces_of(path)
+        for path in system_fonts():
+            yield from _faces_of(path)
+
+    @property
+    def main(self) -> Face:
+        """The font asked first."""
+        return _faces_of(self._paths[0])[0]
+
+    def face_for(self, char: str) -> Face | None:
+        """The first font that covers a character with ink, or None. A fallback costs one open per font file, once."""
+        if char not in self._found:
+            able = (face for face in self._candidates() if face.covers(char) and self._inks(face, char))
+            self._found[char] = next(able, None)
+        return self._found[char]
+
+    @staticmethod
+    def _inks(face: Face, char: str) -> bool:
+        # colour emoji fonts map characters to glyphs without outlines
+        if not is_visible(char):
+            return True
+        face.set_size(24)
+        return face.bitmap(char).ink.size > 0

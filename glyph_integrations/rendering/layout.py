@@ -1,0 +1,270 @@
+"""Paragraphs to lines: where each line of a text starts and ends, at the style's own dpi.
+
+Text is taken in blocks of 64 thousand characters, so that memory does not grow with it; within a block everything that can be
+an array operation is one. About 100 ns a character.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..page import Fragment, Line
+from ..style import PageStyle
+from .atlas import Atlas, Ints
+from .line_break import break_opportunities, is_newline
+from .raster import decode
+from .reflow import is_forced
+
+BLOCK = 65_536
+LONGEST_LINE = 4096  # characters; only text without width (marks, format characters) comes near
+Flags = npt.NDArray[np.bool_]
+
+
+class LaidLine(NamedTuple):
+    """A line of a document. ``start`` is where it begins in the document's text (its first fragment may begin later);
+    ``fragments`` have offsets into the document too. ``opening`` says how strongly a page may begin here:
+    0 a form feed came before, 1 a paragraph after a blank line, 2 a paragraph, 3 inside a paragraph."""
+
+    start: int
+    fragments: Line
+    opening: int
+
+
+class _Gap(NamedTuple):
+    """Characters inside a line that are not drawn as themselves: a joined newline with the indentation after it, or a tab."""
+
+    start: int
+    end: int
+    tab: bool
+
+
+class _Block:
+    """One block of text with what line breaking needs, offsets relative to the block."""
+
+    def __init__(self, text: str, start: int, end: int, style: PageStyle, atlas: Atlas, wrap: int) -> None:
+        self.start, self.length = start, end - start
+        part = text[start:end]
+        self.codes = decode(part)
+        glyphs = atlas.glyphs(self.codes)  # first: it may replace the table of advances
+        advance = atlas.advance[glyphs]
+        self.breaks: list[tuple[int, int]] = []  # mandatory: (end of paragraph, start of the next)
+        self.gaps: list[_Gap] = []
+        opportunity = break_opportunities(self.codes)
+        self._newlines(text, style, wrap, advance, opportunity, atlas.space)
+        in_gaps = {at for gap in self.gaps for at in range(gap.start, gap.end)}
+        self.tabs = [at for at in np.nonzero(self.codes == 0x09)[0].tolist() if at not in in_gaps]
+        opportunity[[at + 1 for at in self.tabs if at + 1 < self.length]] = True
+        self.gaps = sorted([*self.gaps, *(_Gap(at, at + 1, True) for at in self.tabs)])
+        self.gap_starts = [gap.start for gap in self.gaps]
+        self.pen = np.concatenate([[0], np.cumsum(advance, dtype=np.int64)])
+        blank = atlas.blank[glyphs]
+        at = np.arange(self.length, dtype=np.int32)
+        # end of the visible text before each position: just after the last character that is not blank
+        self.solid = np.concatenate([[0], np.maximum.accumulate(np.where(blank, 0, at + 1))]).astype(np.int32)
+        self.starts = np.nonzero(opportunity)[0].tolist()  # where a line may start
+        self.reach = self.pen[self.solid[self.starts]].tolist()  # pen at the end of the line before
+
+    def _newlines(self, text: str, style: PageStyle, wrap: int, advance: Ints, opportunity: Flags, space: int) -> None:
+        """Tell breaks from newlines that are joined over, and mend widths and opportunities around the latter."""
+        codes = self.codes
+        where = np.nonzero(is_newline(codes))[0].tolist()
+        skip = -1
+        for at in where:
+            if at <= skip:
+                continue
+            code = int(codes[at])
+            pair = code == 0x0D and at + 1 < self.length and codes[at + 1] == 0x0A
+            after = at + 2 if pair else at + 1
+            skip = after - 1
+            newline = after - 1  # the character that stands for the break
+            marked, reflow = style.newline == "marked", style.newline == "reflow"
+            joined = code in (0x0A, 0x0D) and (
+                marked or (reflow and self._wrapped(text, self.start + at, self.start + after, wrap))
+            )
+            if not joined:
+                self.breaks.append((at, after))
+                continue
+            if marked:
+                if codes[newline] == 0x0D:  # a lone return draws nothing of its own
+                    self.breaks.append((at, after))
+                else:
+                    opportunity[newline] = False
+                continue
+            stop = after
+            while stop < self.length and codes[stop] in (0x20, 0x09):
+                stop += 1
+            between_wide = at > 0 and stop < self.length and _is_wide(int(codes[at - 1])) and _is_wide(int(codes[stop]))
+            if stop > after or between_wide or codes[newline] == 0x0D:
+                self.gaps.append(_Gap(at, stop, False))
+                advance[at:stop] = 0
+                advance[at] = 0 if between_wide else space
+            opportunity[at : min(stop, self.length)] = False
+            if stop < self.length:
+                opportunity[stop] = True
+
+    @staticmethod
+    def _wrapped(text: str, at: int, after: int, wrap: int) -> bool:
+        line_start = max(text.rfind("\n", 0, at) + 1, at - 400)
+        stop = text.find("\n", after, after + 400)
+        return is_forced(text[line_start:at], text[after : stop if stop >= 0 else after + 400], wrap)
+
+
+def _is_wide(code: int) -> bool:
+    return 0x2E80 <= code <= 0xA4CF or 0xF900 <= code <= 0xFAFF or 0xFF00 <= code <= 0xFF60 or 0x20000 <= code <= 0x3FFFF
+
+
+class _Measure:
+    """The room for a line, in pixels at the style's own dpi."""
+
+    def __init__(self, style: PageStyle, space: int) -> None:
+        to_px = style.dpi / 72
+        self.left = round((style.margin_x + style.left_indent) * to_px)
+        self.room = round((style.width - style.margin_x - style.right_indent) * to_px) - self.left
+        self.indent = round(style.indent * to_px)
+        self.tab = style.tab_width * space
+        self.align = style.align
+
+
+def lay_lines(text: str, style: PageStyle, atlas: Atlas, wrap: int) -> Iterator[LaidLine]:
+    """The lines of a text.
+
+    Args:
+        style: with ``newline`` resolved.
+        atlas: of the style's own dpi.
+        wrap: the width in characters at which the text was wrapped, for ``newline="reflow"``.
+    """
+    measure = _Measure(style, atlas.space)
+    position, size = 0, BLOCK
+    opening, inside = 1, False
+    while position < len(text):
+        end = min(position + size, len(text))
+        if end < len(text) and text[end - 1] == "\r":  # never between the two halves of a newline
+            end += 1
+        block = _Block(text, position, end, style, atlas, wrap)
+        whole = end == len(text)
+        paragraphs = list(block.breaks)
+        if whole and (not paragraphs or paragraphs[-1][1] < block.length):
+            paragraphs.append((block.length, block.length))
+        begin = 0
+        for stop, after in paragraphs:
+            blank = not inside and block.solid[stop] <= begin
+            if blank:
+                yield LaidLine(position + begin, (), opening)
+            for start, line, _ in () if blank else _break_paragraph(block, begin, stop, measure, inside):
+                yield LaidLine(position + start, line, 3 if inside or start > begin else opening)
+            form_feed = after > stop and block.codes[stop] == 0x0C
+            opening = 0 if form_feed or (blank and opening == 0) else 1 if blank else 2
+            begin, inside = after, False
+        if not whole:  # the paragraph that leaves the block, up to the first line that text to come could change
+            for start, line, after in list(_break_paragraph(block, begin, block.length, measure, inside, whole=False)):
+                yield LaidLine(position + start, line, 3 if inside or start > begin else opening)
+                begin, inside = after, True
+        size = BLOCK if begin else size * 2
+        position += begin
+
+
+def _break_paragraph(
+    block: _Block, begin: int, stop: int, measure: _Measure, inside: bool, *, whole: bool = True
+) -> Iterator[tuple[int, Line, int]]:
+    """Greedy line breaking: the start, fragments and next start of each line of ``block[begin:stop]``. With ``whole=False`` the
+    paragraph goes on beyond the block, and lines near its end, which that could change, are left out."""
+    pen = block.pen
+    surely = pen.item(max(begin, stop - 64))
+    start = begin
+    while start < stop:
+        first = start == begin and not inside
+        x = measure.left + (measure.indent if first else 0)
+        room = measure.room - (measure.indent if first else 0)
+        here = pen.item(start)
+        if block.tabs and bisect_left(block.tabs, start) < bisect_left(block.tabs, min(stop, start + LONGEST_LINE)):
+            after = _tabbed_break(block, start, stop, room, measure.tab)
+        else:
+            after = _plain_break(block, start, stop, here + room)
+        if not whole and (after >= stop or (surely <= here + room) or stop - after < 64):
+            return
+        visible = int(block.solid[after])
+        line = _fragments(block, start, max(start, visible), x, measure.tab)
+        if measure.align != "left" and line:
+            line = _aligned(line, measure, x, room, last=after >= stop)
+        yield start, line, after
+        start = after
+
+
+def _plain_break(block: _Block, start: int, stop: int, limit: int) -> int:
+    """Where the line after the one at ``start`` begins, when it may reach pen position ``limit``."""
+    if block.pen.item(int(block.solid[stop])) <= limit and stop - start <= LONGEST_LINE:
+        return stop
+    at = bisect_right(block.reach, limit) - 1
+    while at >= 0 and (block.starts[at] > start + LONGEST_LINE or block.starts[at] >= stop):
+        at -= 1
+    if at >= 0 and block.starts[at] > start and block.solid[block.starts[at]] > start:
+        return int(block.starts[at])
+    return _forced_break(block, start, stop, limit)
+
+
+def _forced_break(block: _Block, start: int, stop: int, limit: int) -> int:
+    """Inside a word that is longer than a line. Marks stay with their letter: they do not move the pen."""
+    after = int(np.searchsorted(block.pen, limit, side="right")) - 1
+    return max(start + 1, min(after, stop, start + LONGEST_LINE))
+
+
+def _tabbed_break(block: _Block, start: int, stop: int, room: int, tab: int) -> int:
+    """`_plain_break` for a line with tabs: each segment between tabs is shifted to its tab stop."""
+    stop_here = min(stop, start + LONGEST_LINE)
+    here = block.pen.item(start)
+    shift, best, low = 0, 0, start
+    tabs = block.tabs[bisect_left(block.tabs, start) : bisect_left(block.tabs, stop_here)]
+    for until in (*tabs, stop_here):
+        limit = here + room - shift
+        at = min(bisect_right(block.reach, limit), bisect_right(block.starts, until)) - 1
+        if at >= 0 and block.starts[at] > low and block.starts[at] < stop and block.solid[block.starts[at]] > start:
+            best = block.starts[at]
+        if block.pen.item(min(int(block.solid[until]), until)) > limit and block.solid[until] > low:
+            break
+        if until == stop_here:
+            return stop if stop_here == stop else best or stop_here
+        pen = block.pen.item(until) - here + shift
+        shift += (pen // tab + 1) * tab - pen
+        low = until
+        if pen + tab > room + tab:
+            break
+    else:
+        return stop
+    return best or max(_forced_break(block, start, stop, here + room - shift), low + 1 if low > start else start + 1)
+
+
+def _fragments(block: _Block, start: int, end: int, x: int, tab: int) -> Line:
+    """The pieces of a line between tabs and joined newlines, offsets in the document."""
+    if end <= start:
+        return ()
+    at = bisect_left(block.gap_starts, start)
+    if at == len(block.gaps) or block.gaps[at].start >= end:
+        width = block.pen.item(end) - block.pen.item(start)
+        return (Fragment(block.start + start, block.start + end, x, width),)
+    pieces, pen, cursor = [], x, start
+    for gap in (*block.gaps[at : bisect_left(block.gap_starts, end)], _Gap(end, end, False)):
+        width = block.pen.item(gap.start) - block.pen.item(cursor)
+        if gap.start > cursor:
+            pieces.append(Fragment(block.start + cursor, block.start + gap.start, pen, width))
+        pen += width
+        if gap.tab:
+            pen = x + ((pen - x) // tab + 1) * tab
+        else:
+            pen += block.pen.item(min(gap.end, end)) - block.pen.item(gap.start)
+        cursor = gap.end
+    return tuple(pieces)
+
+
+def _aligned(line: Line, measure: _Measure, x: int, room: int, *, last: bool) -> Line:
+    spare = x + room - (line[-1].x + line[-1].width)
+    if measure.align == "justify":
+        if last or len(line) > 1 or spare <= 0:
+            return line
+        return (line[0]._replace(width=line[0].width + spare),)
+    shift = spare if measure.align == "right" else spare // 2
+    return tuple(f._replace(x=f.x + max(0, shift)) for f in line)

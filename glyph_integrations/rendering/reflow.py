@@ -1,0 +1,54 @@
+"""Text that was wrapped by hand: is it, at what width, and which of its newlines are only wrapping."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+import numpy as np
+
+_SAMPLE = 256_000
+_ITEM = re.compile(r"(?:[-*+•]|\d{1,3}[.)]|[a-z][.)])\s")
+_NARROWEST, _WIDEST = 30, 160
+_SHARE = 0.4
+
+
+def wrap_width(text: str) -> int:
+    """The width in characters at which a text was wrapped by hand, or 0 when it was not.
+
+    A newline was forced by width ``w`` when its line is at most ``w`` long and the next line's first word would not have
+    fitted on it. The width is the one that explains most newlines between adjoining lines; it counts when it explains at
+    least 10 of them and 40 %. (Measured: novels 100 %, technical prose with code and lists 50 to 75 %, source code 17 %.)
+    Looks at the first 256,000 characters.
+    """
+    lines = [line.rstrip() for line in text[:_SAMPLE].split("\n")]
+    pairs = [(line, after) for line, after in pairwise(lines) if line and after]
+    explained = np.zeros(_WIDEST + 2, np.int64)  # by width, as a difference array
+    for line, after in pairs:
+        need = _needed(line, after)
+        if need and len(line) <= _WIDEST:
+            explained[len(line)] += 1
+            explained[min(need, _WIDEST + 1)] -= 1
+    count = np.cumsum(explained)
+    count[:_NARROWEST] = 0
+    width = int(count.argmax())
+    return width if count[width] >= max(10, _SHARE * len(pairs)) else 0
+
+
+def _needed(line: str, after: str) -> int:
+    """How long a line would have been with the next line's first word; 0 when the newline is there for another reason: the
+    next line is indented further, or opens a list item."""
+    words = after.split(None, 1)
+    if not words or not line.strip():
+        return 0
+    indent = len(line) - len(line.lstrip())
+    indent_after = len(after) - len(after.lstrip())
+    if indent_after > indent or _ITEM.match(after, indent_after):
+        return 0
+    return len(line.rstrip()) + 1 + len(words[0])
+
+
+def is_forced(line: str, after: str, width: int) -> bool:
+    """Whether the newline between two lines is only wrapping at ``width``, give or take the few characters by which the width
+    of a ragged text is uncertain."""
+    return len(line.rstrip()) <= width + 10 and width < _needed(line, after)

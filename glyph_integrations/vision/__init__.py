@@ -1,0 +1,17 @@
+"""What a page costs a model: one `VisionProfile` per model family, exact token formulas, and counts of text tokens."""
+
+from __future__ import annotations
+
+from .counting import LongestEdge, SmartResize
+from .profile import VisionProfile, count_visual_tokens
+from .text_tokens import TextTokens, Tokenizer, count_text_tokens
+
+__all__ = [
+    "LongestEdge",
+    "SmartResize",
+    "TextTokens",
+    "Tokenizer",
+    "VisionProfile",
+    "count_text_tokens",
+    "count_visual_tokens",
+]

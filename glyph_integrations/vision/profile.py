@@ -1,0 +1,104 @@
+"""What a picture costs a model: `VisionProfile`, and finding the one of a model by its name."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from ..errors import UnknownModelError
+from .counting import LongestEdge, SmartResize
+
+
+@dataclass(frozen=True)
+class VisionProfile:
+    """How one family of vision-language models sees pictures, and what they cost it.
+
+    Pixel limits are those published for the family. A checkpoint or server with others of its own is described by
+    ``dataclasses.replace(profile, counting=dataclasses.replace(profile.counting, max_pixels=...))``.
+
+    Attributes:
+        name: of the family, such as ``glyph`` or ``qwen2.5-vl``.
+        counting: from a picture's size to prompt tokens; it holds the pixel limits and the source of the formula.
+        native: whether the model sees every page pixel as drawn: nothing is resampled within the pixel limits when both
+            sides are multiples of `grid`. False where ordinary page sizes are shrunk or cut into tiles.
+        style: the recommended preset of `PageStyle`.
+        context_window: tokens of prompt and answer together, by the model's own configuration; None if unknown.
+        max_images: most pictures in one prompt; None if only the context window limits them.
+        pattern: regular expression that matches the start of the last part of a model's name, in lower case.
+    """
+
+    name: str
+    counting: SmartResize | LongestEdge
+    native: bool
+    style: str = "glyph-96"
+    context_window: int | None = None
+    max_images: int | None = None
+    pattern: str = ""
+
+    @property
+    def grid(self) -> int:
+        """Sides that are multiples of this many pixels are not resampled."""
+        return self.counting.grid
+
+    def count(self, width: int, height: int) -> int:
+        """Every prompt token that a picture of this size (pixels) adds: its patches and the tokens that enclose them.
+
+        What a chat template puts between pictures (labels, newlines) is text, and is not counted here.
+
+        Raises:
+            PictureSizeError: a side is not positive, or the model's own processor refuses the shape.
+        """
+        return self.counting.count(width, height)
+
+    def resized(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height (pixels) at which the model sees a picture of this size.
+
+        Raises:
+            PictureSizeError: as for `count`.
+        """
+        return self.counting.size(width, height)
+
+    @classmethod
+    def get(cls, model: str | VisionProfile) -> VisionProfile:
+        """The profile of a model, by a repository id, a served name, a local folder or a family's name; a profile is itself.
+
+        Upper and lower case are the same; organisations, folders, sizes and quantisations do not matter:
+        ``zai-org/Glyph``, ``glm-4.1v-9b-thinking``, ``Qwen/Qwen2.5-VL-7B-Instruct-AWQ`` and ``qwen2.5vl:7b`` are found.
+
+        Raises:
+            UnknownModelError: no family matches; the message lists the known ones.
+        """
+        return model if isinstance(model, VisionProfile) else _find(model)
+
+    @classmethod
+    def known(cls) -> tuple[VisionProfile, ...]:
+        """One profile per known model family."""
+        from .families import FAMILIES
+
+        return FAMILIES
+
+
+@cache
+def _find(model: str) -> VisionProfile:
+    known = VisionProfile.known()
+    path = re.sub(r"[/\\]snapshots[/\\][^/\\]+$", "", model.strip().rstrip("/\\").casefold())  # of a Hugging Face cache
+    last = re.split(r"[/\\]|models--.*--", path)[-1]
+    for profile in known:
+        if last == profile.name or re.match(profile.pattern, last):
+            return profile
+    families = ", ".join(profile.name for profile in known)
+    raise UnknownModelError(
+        f"no vision profile for model {model!r}. Known families: {families}. "
+        "Pass the name of the family it belongs to, or a VisionProfile of your own"
+    )
+
+
+def count_visual_tokens(width: int, height: int, model: str | VisionProfile) -> int:
+    """Every prompt token that a picture of this size (pixels) adds to a prompt of this model; see `VisionProfile.count`.
+
+    Raises:
+        UnknownModelError: no profile is known for the model.
+        PictureSizeError: a side is not positive, or the model's own processor refuses the shape.
+    """
+    return VisionProfile.get(model).count(width, height)

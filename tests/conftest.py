@@ -1,0 +1,23 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing is downloaded by a test
+settings.register_profile("house", deadline=None)  # machines differ; the suite as a whole is timed
+settings.load_profile("house")
+
+
+@pytest.fixture(scope="session")
+def corpora() -> Path:
+    """The folder of shared corpora: texts, PDFs and question sets that are not part of the project."""
+    here = Path(__file__).resolve().parents[2] / "shared" / "corpora"
+    path = Path(os.environ.get("GLYPH_CORPORA", here))
+    if not path.is_dir():
+        pytest.skip("shared corpora are not here; set GLYPH_CORPORA to their folder")
+    return path

@@ -1,0 +1,583 @@
+"""The `glyph` command, run as a user runs it: real files, a real index, a real server over loopback."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from glyph_integrations import LexicalEmbedder, PageIndex, PageStyle, Renderer, __version__, open_document
+from glyph_integrations.cli import app
+from glyph_integrations.cli.staging import staged
+
+FILLER = "The ferry crossed the grey water twice a day, and nobody on the island counted the passengers. "
+FACT = "The lighthouse keeper of Skerryvore was called Alasdair Mackinnon, and he kept forty-one bees."
+CHINESE = "\n".join(["那猴王在山中与众猴玩耍，不知岁月。" * 20] * 40) + "\n如意金箍棒重一万三千五百斤。\n"
+QUESTION = "What was the lighthouse keeper of Skerryvore called?"
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Each test works in an empty folder, so that all it writes can be seen, and knows of no server."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "GLYPH_DEBUG"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def story(own_folder: Path) -> Path:
+    """A few pages of prose; the fact stands on one of them."""
+    paragraphs = [f"Chapter {n}\n\n" + FILLER * 30 for n in range(1, 16)]
+    paragraphs[6] = paragraphs[6] + FACT
+    path = own_folder / "story.txt"
+    path.write_text("\n\n".join(paragraphs) + "\n", encoding="utf-8")
+    return path
+
+
+def glyph(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def ok(*arguments: object) -> str:
+    result = glyph(*arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def error_of(*arguments: object) -> str:
+    """The one line that a failing command says."""
+    result = glyph(*arguments)
+    assert result.exit_code == 1, result.output
+    assert isinstance(result.exception, SystemExit), result.exception  # nothing got through
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+def files_in(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+
+
+# -- the command itself -------------------------------------------------------------------------------------------------------
+
+
+def test_help_names_every_command_and_loads_no_heavy_library() -> None:
+    code = "import sys; from glyph_integrations.cli import app; app(['--help'], standalone_mode=False); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert all(name in done.stdout for name in ("demo", "ask", "index", "render", "tokens"))
+    heavy = {"numpy", "PIL", "faiss", "tantivy", "torch", "openai", "langchain_core", "llama_index", "sqlite3"}
+    assert not heavy & set(done.stdout.split())
+
+
+def test_version_through_the_module() -> None:
+    done = subprocess.run([sys.executable, "-m", "glyph_integrations", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"glyph {__version__}"
+
+
+def test_every_command_explains_itself() -> None:
+    for command in ("demo", "ask", "index", "render", "tokens"):
+        assert "--quiet" in ok(command, "--help")
+
+
+def test_demo_answers_both_questions_from_the_language_reference(own_folder: Path) -> None:
+    began = time.perf_counter()
+    out = ok("demo")
+    assert time.perf_counter() - began < 20
+    assert out.count("Ask") == 2
+    assert "visual tokens for glyph" in out and "estimate" in out
+    assert out.count("verified") >= 2 and "NOT VERIFIED" not in out
+    assert "finally" in out and "left to right" in out
+    pictures = list((own_folder / "glyph-demo").iterdir())
+    assert len(pictures) >= 2
+    assert all(str(Path("glyph-demo") / picture.name) in out for picture in pictures)
+    assert "LangChain" in out and "LlamaIndex" in out
+
+
+# -- render -------------------------------------------------------------------------------------------------------------------
+
+
+def test_render_writes_every_page_on_the_models_grid(story: Path, own_folder: Path) -> None:
+    out = ok("render", story, "-o", "pages")
+    pages = list(Renderer().paginate(open_document(story)))
+    files = sorted((own_folder / "pages").iterdir())
+    assert [f.name for f in files] == [f"page_{n:04}.png" for n in range(1, len(pages) + 1)]
+    for file, page in zip(files, pages, strict=True):
+        assert file.read_bytes() == Renderer().png(page, vision="glyph")
+        with Image.open(file) as image:
+            assert image.width % 28 == image.height % 28 == 0
+    assert f"{len(pages)} pages" in out and f"{len(story.read_text()):,} characters" in out and "text tokens (estimate" in out
+
+
+def test_render_takes_a_model_a_resolution_and_a_choice_of_pages(story: Path, own_folder: Path) -> None:
+    ok("render", story, "-o", "pages", "--model", "Qwen/Qwen3-VL-8B-Instruct", "--dpi", 120, "--pages", "2,4-")
+    pages = list(Renderer(PageStyle.preset("glyph-96")).paginate(open_document(story)))
+    assert len(pages) > 4
+    assert sorted(files_in(own_folder / "pages")) == [f"page_{n:04}.png" for n in (2, *range(4, len(pages) + 1))]
+    with Image.open("pages/page_0002.png") as image:
+        assert image.width % 32 == image.height % 32 == 0
+        assert image.width >= 588 * 120 / 72
+
+
+def test_render_pads_numbers_so_that_names_sort(own_folder: Path) -> None:
+    (own_folder / "long.txt").write_text("line\n" * 10_001)
+    ok("render", "long.txt", "-o", "out", "--style", "glyph-72;width=60;height=30", "--pages", "1-2,9999-")
+    names = sorted(files_in(own_folder / "out"))
+    assert names[:2] == ["page_00001.png", "page_00002.png"]
+    assert [int(name[5:-4]) for name in names] == sorted(int(name[5:-4]) for name in names)
+
+
+@pytest.mark.parametrize("pages", ["0", "7-3", "9999", "two", "1--2", "", "-", "3 4"])
+def test_render_refuses_pages_that_are_not_there(story: Path, own_folder: Path, pages: str) -> None:
+    result = glyph("render", story, "-o", "out", f"--pages={pages}")
+    assert result.exit_code == 2
+    assert "--pages" in result.stderr
+    assert files_in(own_folder) == {"story.txt"}
+
+
+def test_render_replaces_its_own_files_and_mentions_others(story: Path, own_folder: Path) -> None:
+    folder = own_folder / "pages"
+    folder.mkdir()
+    (folder / "page_0001.png").write_text("old")
+    (folder / "page_9999.png").write_text("another run's")
+    (folder / "notes.md").write_text("mine")
+    result = glyph("render", story, "-o", folder)
+    assert (folder / "page_0001.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "page_9999.png").read_text() == "another run's"
+    assert (folder / "notes.md").read_text() == "mine"
+    assert "1 page_*.png files that this run did not write" in result.stderr
+
+
+def test_render_that_fails_leaves_nothing(story: Path, own_folder: Path) -> None:
+    big = "glyph-72;width=10000;height=10000;font_size=2;line_height=2000"
+    assert "line_height" in error_of("render", story, "-o", "deep/out", "--style", big)
+    big = "glyph-72;width=10000;height=10000;line_height=200"
+    assert "too large" in error_of("render", story, "-o", "deep/out", "--style", big, "--dpi", 600)  # while drawing
+    assert files_in(own_folder) == {"story.txt"}
+
+
+def test_a_stage_that_is_interrupted_keeps_the_old_files(own_folder: Path) -> None:
+    (own_folder / "a.png").write_text("old")
+    with pytest.raises(KeyboardInterrupt), staged(own_folder) as stage:  # noqa: PT012
+        (stage / "a.png").write_text("new")
+        raise KeyboardInterrupt
+    assert files_in(own_folder) == {"a.png"}
+    assert (own_folder / "a.png").read_text() == "old"
+
+
+def test_styles_come_by_name_from_a_saved_file_and_from_a_glyph_config(story: Path, own_folder: Path) -> None:
+    style = PageStyle(font_size=12, line_height=14)
+    style.save("mine.json")
+    Path("official.json").write_text(json.dumps({"page-size": "400,500", "dpi": 72, "font-size": 9, "alignment": "LEFT"}))
+    ok("render", story, "-o", "a", "--style", "glyph-72;font_size=12;line_height=14", "--pages", 1)
+    ok("render", story, "-o", "b", "--style", "mine.json", "--pages", 1)
+    ok("render", story, "-o", "c", "--style", "official.json", "--pages", 1)
+    assert Path("a/page_0001.png").read_bytes() == Path("b/page_0001.png").read_bytes()
+    with Image.open("c/page_0001.png") as image:
+        assert image.width == 28 * -(-400 // 28)
+
+
+def test_characters_without_a_font_are_named(own_folder: Path) -> None:
+    Path("odd.txt").write_text("A letter of no script: \U0003fffd.", encoding="utf-8")
+    assert "no font here has 1 character of the text, drawn as codes: U+3FFFD" in glyph("render", "odd.txt", "-o", "out").stderr
+
+
+# -- tokens -------------------------------------------------------------------------------------------------------------------
+
+
+def test_tokens_compares_every_family(story: Path) -> None:
+    from glyph_integrations import VisionProfile
+
+    out = ok("tokens", story)
+    rows = {cells[0]: cells for line in out.splitlines() if len(cells := line.split()) > 5}
+    for vision in VisionProfile.known():
+        renderer = Renderer(PageStyle.preset(vision.style))
+        pages = list(renderer.paginate(open_document(story)))
+        visual = sum(vision.count(*renderer.size(page, vision=vision)) for page in pages)
+        _, style, text, count, cost, ratio, *_ = rows[vision.name]
+        assert (style, int(count), int(cost.replace(",", ""))) == (vision.style, len(pages), visual)
+        assert float(ratio) == pytest.approx(int(text.replace(",", "")) / visual, abs=0.006)
+
+
+# -- index --------------------------------------------------------------------------------------------------------------------
+
+
+def row(out: str, document: str) -> list[int]:
+    """Pages, added, unchanged, dropped."""
+    line = next(line for line in out.splitlines() if line.split()[:1] == [document])
+    return [int(cell) for cell in line.split()[1:]]
+
+
+def test_index_adds_once_and_replaces_only_pages_that_changed(story: Path, own_folder: Path) -> None:
+    count = row(ok("index", story, "--index", "idx"), "story.txt")[0]
+    assert row(ok("index", story, "--index", "idx"), "story.txt") == [count, 0, count, 0]
+    story.write_text(story.read_text().replace("Alasdair", "Iain"))
+    pages, added, kept, dropped = row(ok("index", story, "--index", "idx"), "story.txt")
+    assert 1 <= added == dropped <= 3
+    assert added + kept == pages == count
+    with PageIndex.open("idx") as index:
+        text = "".join(page.text for page in sorted(index, key=lambda page: page.number))
+    assert text == story.read_text()
+
+
+def test_index_reads_folders_and_names_what_it_skips(own_folder: Path) -> None:
+    docs = own_folder / "docs"
+    (docs / "deep").mkdir(parents=True)
+    (docs / "a.md").write_text("# Apples\n")
+    (docs / "deep" / "b.txt").write_text("Pears\n")
+    (docs / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (docs / "empty.txt").write_text("")
+    result = glyph("index", docs, "--index", docs / "idx")  # inside the folder: the index does not index itself
+    assert result.exit_code == 0, result.output
+    result = glyph("index", docs, "--index", docs / "idx")
+    assert row(result.stdout, "a.md") == row(result.stdout, "deep/b.txt") == [1, 0, 1, 0]
+    assert row(result.stdout, "all") == [2, 0, 2, 0]
+    assert "picture.png is a PNG picture" in result.stderr and "empty.txt is empty" in result.stderr
+
+
+def test_index_writes_nothing_when_a_named_file_is_bad(story: Path, own_folder: Path) -> None:
+    (own_folder / "empty.txt").write_text("")
+    assert "empty.txt is empty" in error_of("index", story, "empty.txt", "--index", "idx")
+    assert "nowhere.txt does not exist" in error_of("index", story, "nowhere.txt", "--index", "idx")
+    assert files_in(own_folder) == {"story.txt", "empty.txt"}
+
+
+def test_index_refuses_two_files_of_one_name(own_folder: Path) -> None:
+    for folder in ("a", "b"):
+        Path(folder).mkdir()
+        Path(folder, "readme.md").write_text(folder)
+    assert "readme.md" in error_of("index", "a/readme.md", "b/readme.md", "--index", "idx")
+    assert not Path("idx").exists()
+    assert row(ok("index", ".", "--index", "idx"), "all") == [2, 2, 0, 0]
+
+
+# -- ask ----------------------------------------------------------------------------------------------------------------------
+
+
+def marked_rows(path: Path) -> set[int]:
+    """Rows of a saved page that bear the marker's yellow."""
+    with Image.open(path) as image:
+        assert image.mode == "RGB"
+        width = image.width
+        pixels = image.tobytes()
+    return {
+        at // 3 // width
+        for at in range(0, len(pixels), 3)
+        if pixels[at] > 200 and pixels[at + 1] > 180 and pixels[at + 2] < 140
+    }
+
+
+def test_ask_tells_each_step_cites_the_line_and_marks_it(story: Path, own_folder: Path) -> None:
+    out = ok("ask", story, QUESTION)
+    renderer = Renderer()
+    pages = list(renderer.paginate(open_document(story)))
+    page = next(page for page in pages if FACT in page.text)
+    line = page.line_of(page.text.index(FACT))
+    assert f"{len(story.read_text()):,} characters" in out and "text tokens (estimate" in out
+    assert f"{len(pages)} pages" in out and "ratio" in out
+    assert "no model was asked" in out
+    assert FACT in out
+    assert re.search(rf"^  {page.number}:{line}  verified", out, re.M)
+    picture = own_folder / "glyph-answer" / f"story_page_{page.number:04}.png"
+    assert str(picture.relative_to(own_folder)) in out
+    start = page.text.index(FACT)
+    boxes = [box for _, box in renderer.boxes(page, start, start + len(FACT), dpi=144)]
+    rows = marked_rows(picture)
+    assert rows
+    assert rows <= {y for box in boxes for y in range(box.top, box.bottom)}
+    assert all(rows & set(range(box.top, box.bottom)) for box in boxes)
+
+
+def test_ask_quietly_prints_the_answer_only(story: Path) -> None:
+    out = ok("ask", story, QUESTION, "--quiet").splitlines()
+    assert FACT in out[0] and "verified" in out[1] and out[2].strip().startswith("glyph-answer")
+    assert len(out) == 3
+
+
+def test_ask_says_that_wrapped_text_was_reflowed(own_folder: Path) -> None:
+    import textwrap
+
+    Path("wrapped.txt").write_text("\n\n".join(textwrap.fill(FILLER * 5 + FACT * (n == 3), 70) for n in range(9)))
+    out = ok("ask", "wrapped.txt", QUESTION)
+    assert "wrapped by hand, so reflowed" in out
+    assert FACT in out  # the quotation runs over the joined lines
+
+
+def test_ask_an_index_of_several_documents(story: Path, own_folder: Path) -> None:
+    (own_folder / "other.txt").write_text(FILLER * 100)
+    ok("index", story, "other.txt", "--index", "idx")
+    before = files_in(own_folder / "idx")
+    out = ok("ask", "idx", QUESTION, "-k", 2, "-o", "cited")
+    assert "2 documents" in out
+    assert re.search(r"^  story\.txt \d+:\d+  verified", out, re.M)
+    assert all(name.startswith("story_page_") for name in files_in(own_folder / "cited"))
+    assert files_in(own_folder / "idx") == before
+
+
+def test_ask_in_chinese(own_folder: Path) -> None:
+    Path("书.txt").write_text(CHINESE, encoding="utf-8")
+    out = ok("ask", "书.txt", "金箍棒有多重？")
+    assert "如意金箍棒重一万三千五百斤。" in out and re.search(r"^  \d+:\d+  verified", out, re.M)
+    assert len(list(Path("glyph-answer").glob("书_page_*.png"))) >= 1
+
+
+def test_a_question_that_matches_nothing_gets_an_honest_empty_answer(story: Path, own_folder: Path) -> None:
+    out = ok("ask", story, "Ποιος έγραψε την Οδύσσεια;")
+    assert "No answer: no page matches the question." in out
+    assert files_in(own_folder) == {"story.txt"}
+
+
+def test_documents_cannot_steer_the_terminal(own_folder: Path) -> None:
+    Path("evil.txt").write_text("The password of Skerryvore is \x1b]0;owned\x07\x1b[2J swordfish.")
+    result = glyph("ask", "evil.txt", "What is the password of Skerryvore?")
+    assert "swordfish" in result.stdout
+    assert "\x1b" not in result.output and "\x07" not in result.output
+
+
+# -- ask a server -------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def server(answer: Callable[[dict[str, Any]], tuple[int, str]]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """An HTTP server on loopback: its base URL, and the requests it got (the header that authorises under ``key``)."""
+    requests: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            requests.append({**request, "path": self.path, "key": self.headers["Authorization"]})
+            status, body = answer(request)
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("x-should-retry", "false")  # the client library asks three times otherwise
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{running.server_port}/v1", requests
+    finally:
+        running.shutdown()
+        thread.join()
+        running.server_close()
+
+
+def completion(text: str) -> tuple[int, str]:
+    message = {"role": "assistant", "content": text}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    return 200, json.dumps({"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]})
+
+
+def test_a_server_gets_pages_as_images_and_its_answer_is_checked(
+    story: Path, own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = list(Renderer().paginate(open_document(story)))
+    number = next(page.number for page in pages if FACT in page.text)
+    monkeypatch.setenv("MY_KEY", "secret-1")
+    text = f"Alasdair. “{FACT}” (Page {number}) He also said “I never liked the sea.” (Page {number})"
+    with server(lambda _: completion(text)) as (url, requests):
+        out = ok("ask", story, QUESTION, "--base-url", url, "--model", "zai-org/Glyph", "--api-key", "MY_KEY", "-k", 3)
+    assert text in out and "by zai-org/Glyph" in out and "no model was asked" not in out
+    assert len(re.findall(rf"^  {number}:\d+  verified", out, re.M)) == 1
+    assert len(re.findall(r"NOT VERIFIED", out)) == 1
+    [request] = requests
+    assert request["key"] == "Bearer secret-1"
+    assert request["model"] == "zai-org/Glyph"
+    parts = [part for message in request["messages"] for part in message["content"]]
+    images = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
+    assert len(images) == 3
+    for url in images:
+        with Image.open(BytesIO(base64.b64decode(url.removeprefix("data:image/png;base64,")))) as image:
+            assert image.width % 28 == image.height % 28 == 0
+    assert any(QUESTION in part["text"] for part in parts if part["type"] == "text")
+    assert len(list((own_folder / "glyph-answer").iterdir())) == 1
+
+
+def test_a_model_without_a_vision_profile_gets_text_unless_told(story: Path) -> None:
+    with server(lambda _: completion("I do not know.")) as (url, requests):
+        as_text = ok("ask", story, QUESTION, "--base-url", url, "--model", "mystery", "-k", 1)
+        ok("ask", story, QUESTION, "--base-url", url, "--model", "mystery", "--vision", "qwen2.5-vl", "-k", 1)
+    assert "1 page as text" in as_text and "takes no images" in as_text and "quotes no page" in as_text
+    blind, seeing = (json.dumps(request["messages"]) for request in requests)
+    assert "image_url" not in blind and "Mackinnon" in blind
+    assert "image_url" in seeing
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (500, '{"error": {"message": "CUDA out of memory"}}', "500"),
+        (200, "<html>Welcome to nginx</html>", "did not answer as an OpenAI server"),
+        (200, '{"hello": "world"}', "127.0.0.1"),
+        (404, '{"error": {"message": "no such model"}}', "404"),
+    ],
+)
+def test_a_server_that_fails_is_one_line_and_nothing_is_written(
+    story: Path, own_folder: Path, status: int, body: str, said: str
+) -> None:
+    with server(lambda _: (status, body)) as (url, _):
+        assert said in error_of("ask", story, QUESTION, "--base-url", url, "--model", "glyph")
+    assert files_in(own_folder) == {"story.txt"}
+
+
+def test_a_server_that_is_down_is_one_line(story: Path, own_folder: Path) -> None:
+    with socket.socket() as closed:  # bound, but not listening
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/v1"
+        assert "cannot be reached" in error_of("ask", story, QUESTION, "--base-url", url, "--model", "glyph")
+    assert files_in(own_folder) == {"story.txt"}
+
+
+def test_a_key_given_instead_of_its_variable_is_not_echoed(story: Path) -> None:
+    result = glyph("ask", story, QUESTION, "--base-url", "http://127.0.0.1:1/v1", "--model", "glyph", "--api-key", "sk-123")
+    assert result.exit_code == 2
+    assert "environment variable" in result.stderr and "sk-123" not in result.output
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")
+def test_ctrl_c_while_a_server_thinks_is_clean(story: Path, own_folder: Path) -> None:
+    asked, release = threading.Event(), threading.Event()
+
+    def think(_: dict[str, Any]) -> tuple[int, str]:
+        asked.set()
+        release.wait(20)
+        return completion("late")
+
+    with server(think) as (url, _):
+        command = [
+            sys.executable,
+            "-m",
+            "glyph_integrations",
+            "ask",
+            str(story),
+            QUESTION,
+            "--base-url",
+            url,
+            "--model",
+            "glyph",
+        ]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert asked.wait(20)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=20)
+        release.set()
+    assert process.returncode == 130
+    assert stderr == "error: interrupted\n"
+    assert files_in(own_folder) == {"story.txt"}
+
+
+# -- bad input ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["ask", "render", "index", "tokens"])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty"),
+        (b" \n\t\n", "only white space"),
+        ("\u200b\u200b".encode(), "no visible characters"),
+        (b"\x7fELF\x02\x01\x01\x00", "a program"),
+        (b"%PDF-1.7\n", "a PDF file"),
+        (b"text\x00text", "binary"),
+        (b"first line\nsecond \xff line\n", "byte 18 (line 2)"),
+        (None, "does not exist"),
+    ],
+)
+def test_a_bad_file_is_one_line_and_nothing_is_written(
+    own_folder: Path, command: str, content: bytes | None, said: str
+) -> None:
+    if content is not None:
+        Path("bad.txt").write_bytes(content)
+    options = {"ask": [QUESTION], "render": ["-o", "out"], "index": ["--index", "idx"], "tokens": []}[command]
+    assert said in error_of(command, "bad.txt", *options)
+    assert files_in(own_folder) <= {"bad.txt"}
+
+
+def test_a_folder_that_is_no_index_says_how_to_make_one(own_folder: Path) -> None:
+    Path("docs").mkdir()
+    assert "glyph index docs" in error_of("ask", "docs", QUESTION)
+    assert files_in(own_folder) == {"docs"}
+
+
+def test_an_index_made_by_another_embedder_is_refused(story: Path, own_folder: Path) -> None:
+    class Renamed(LexicalEmbedder):
+        name = "another"
+
+    with PageIndex.open("idx", embedder=Renamed()) as index:
+        index.add(Renderer().paginate(open_document(story)))
+    before = {path: path.stat().st_size for path in Path("idx").rglob("*")}
+    assert "another" in error_of("ask", "idx", QUESTION)
+    assert "another" in error_of("index", story, "--index", "idx")
+    assert {path: path.stat().st_size for path in Path("idx").rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["render", "story.txt", "-o", "out", "--style", "fancy"], "known: glyph-72"),
+        (["render", "story.txt", "-o", "out", "--style", "none.json"], "none.json"),
+        (["render", "story.txt", "-o", "out", "--model", "gpt-2"], "gpt-2"),
+        (["render", "story.txt", "-o", "story.txt"], "story.txt"),
+        (["render", "story.txt", "-o", "story.txt/below"], "story.txt"),
+        (["ask", "story.txt", QUESTION, "-o", "story.txt"], "story.txt"),
+        (["ask", "story.txt", QUESTION, "--model", "gpt-2"], "gpt-2"),
+        (["index", "story.txt", "--index", "story.txt"], "story.txt"),
+        (["tokens", "story.txt", "--tokenizer", "story.txt"], "story.txt"),
+    ],
+)
+def test_a_bad_option_is_one_line_and_nothing_is_written(
+    story: Path, own_folder: Path, arguments: list[str], said: str
+) -> None:
+    before = story.read_bytes()
+    assert said in error_of(*arguments)
+    assert files_in(own_folder) == {"story.txt"}
+    assert story.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "arguments", [["ask", "story.txt", "  "], ["ask", "story.txt", "Who?", "--base-url", "http://127.0.0.1:1"]]
+)
+def test_wrong_usage_ends_with_code_two(story: Path, arguments: list[str]) -> None:
+    result = glyph(*arguments)
+    assert result.exit_code == 2
+    assert result.stderr
+
+
+def test_a_traceback_only_when_debugging(own_folder: Path) -> None:
+    command = [sys.executable, "-m", "glyph_integrations", "tokens", "nowhere.txt"]
+    plain = subprocess.run(command, capture_output=True, text=True)
+    debug = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "GLYPH_DEBUG": "1"})
+    assert plain.returncode == 1 and plain.stderr == "error: nowhere.txt does not exist; check the path\n"
+    assert debug.returncode == 1 and "Traceback" in debug.stderr and "DocumentError" in debug.stderr
+
+
+def test_output_that_the_terminal_cannot_encode_is_no_crash(own_folder: Path) -> None:
+    Path("书.txt").write_text(CHINESE, encoding="utf-8")
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "glyph_integrations", "ask", "书.txt", "金箍棒有多重？"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^  \d+:\d+  verified", done.stdout, re.M)

@@ -1,0 +1,461 @@
+"""The invariants of drawing (R1 to R7) for left-to-right text, and `Renderer` on ordinary and on odd input."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import subprocess
+import sys
+from io import BytesIO
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from glyph_integrations.errors import MissingGlyphError, StyleError
+from glyph_integrations.page import Page
+from glyph_integrations.rendering import Renderer, highlight
+from glyph_integrations.rendering.fonts import FontSet, is_visible
+from glyph_integrations.rendering.page_ends import group_lines
+from glyph_integrations.rendering.raster import Pens, decode
+from glyph_integrations.style import PageStyle
+
+SMALL = PageStyle(width=150, height=90)
+STYLES = [
+    SMALL,
+    SMALL.replace(font="mono", newline="keep", tab_width=8),
+    SMALL.replace(newline="reflow"),
+    SMALL.replace(newline="marked"),
+    SMALL.replace(align="justify", indent=12),
+    SMALL.replace(align="right", left_indent=5, right_indent=7),
+    SMALL.replace(align="center", font_size=11, line_height=11),
+    SMALL.replace(dpi=96, levels=2),
+    SMALL.replace(color=255, background=0, horizontal_scale=0.8),
+    SMALL.replace(crop_width=True, missing="skip"),
+]
+RENDERERS = [Renderer(style) for style in STYLES]
+
+words = st.text(st.sampled_from("abcdefgjpqyfWMÅÉŞ.,;:!?-'\"()[]{}/\\%$0123456789“”‘’—…"), min_size=1, max_size=12)
+odd = st.sampled_from(
+    ["\n", "\n\n", "\r\n", "\r", "\t", "  ", "\f", "\x00", "\x07", "\u00ad", "\u200b", "\u200d", "e\u0301\u0323", "\u0301"]
+    + ["中文字，", "。」", "한글", "\U0001f600", "\u3000", "\u00a0", "\u2028", "\ud800", "\ue000", "x" * 80, "Ǻ", "\ufeff"]
+    + ["a\n b", "- item\n"]
+)
+texts = st.lists(st.one_of(words, st.just(" "), odd, st.text(max_size=4)), max_size=60).map("".join)
+renderers = st.sampled_from(RENDERERS)
+
+
+@pytest.fixture(scope="module")
+def novel(corpora) -> str:
+    return (corpora / "texts" / "pride_and_prejudice.txt").read_text(encoding="utf-8")
+
+
+# -- R1 lossless --------------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=300, deadline=None)
+@given(texts, renderers)
+def test_pages_tile_the_text_and_every_visible_character_is_on_one_line(text: str, renderer: Renderer) -> None:
+    pages = list(renderer.paginate(text, "doc"))
+    assert "".join(p.text for p in pages) == (text if pages else "")
+    assert [p.number for p in pages] == list(range(1, len(pages) + 1))
+    if not pages:
+        assert not any(is_visible(c) for c in text)
+    for page in pages:
+        assert text[page.start : page.end] == page.text
+        drawn = [0] * len(page.text)
+        for line in page.lines:
+            for fragment in line:
+                for at in range(fragment.start, fragment.end):
+                    drawn[at] += 1
+        assert max(drawn, default=0) <= 1
+        assert all(n == 1 for n, c in zip(drawn, page.text, strict=True) if is_visible(c))
+        assert len(page.lines) <= renderer.lines_per_page
+        assert page.lines[0] and page.lines[-1]
+
+
+@settings(max_examples=200, deadline=None)
+@given(texts, renderers)
+def test_lines_stay_inside_the_margins(text: str, renderer: Renderer) -> None:
+    style = renderer.style
+    right = round((style.width - style.margin_x - style.right_indent) * style.dpi / 72)
+    for page in renderer.paginate(text):
+        for line in page.lines:
+            for fragment in line:
+                single = fragment.end - fragment.start == 1 or all(
+                    c in "\u0301\u0323" for c in page.text[fragment.start + 1 : fragment.end]
+                )
+                assert fragment.x + fragment.width <= right or single
+
+
+# -- R2 self-contained --------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=200, deadline=None)
+@given(texts, renderers)
+def test_a_page_draws_the_same_after_a_round_trip_through_metadata(text: str, renderer: Renderer) -> None:
+    for page in renderer.paginate(text, "folder/doc.txt", {"author": "x"}):
+        again = Page.from_metadata(page.text, page.to_metadata())
+        assert again == page and again.id == page.id
+        assert np.array_equal(renderer.pixels(page), Renderer.pixels(renderer, again))
+
+
+def test_pages_cut_inside_a_paragraph_know_that_they_go_on() -> None:
+    pages = list(Renderer(SMALL).paginate("word " * 600))
+    assert [p.entry.continues for p in pages] == [False] + [True] * (len(pages) - 1)
+
+
+def test_metadata_of_a_prose_page_is_under_1_kb_and_of_a_code_page_under_4_kb(novel: str) -> None:
+    for page in Renderer().paginate(novel[:60_000], "some/folder/pride_and_prejudice.txt"):
+        assert len(str(page.to_metadata())) < 1024
+    code = "".join(f"\tif x[{n}]:\t\treturn {n}\t# {n}\n" for n in range(400))
+    for page in Renderer(PageStyle(font="mono")).paginate(code, "code.py"):
+        assert len(str(page.to_metadata())) < 4096
+
+
+# -- R3 deterministic ---------------------------------------------------------------------------------------------------------
+
+
+def test_pixels_are_equal_in_another_process() -> None:
+    script = (
+        "import hashlib; from glyph_integrations.rendering import Renderer; r = Renderer();"
+        "p = list(r.paginate('Fjörd, αβγ жук. ' * 400)); print(p[0].id, hashlib.sha256(r.pixels(p[0]).tobytes()).hexdigest())"
+    )
+    other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    renderer = Renderer()
+    list(renderer.paginate("another text first: zyxwvut 中文"))  # what was drawn before does not matter
+    page = next(iter(renderer.paginate("Fjörd, αβγ жук. " * 400)))
+    assert other == [page.id, hashlib.sha256(renderer.pixels(page).tobytes()).hexdigest()]
+
+
+def test_latin_greek_and_cyrillic_come_from_the_bundled_font() -> None:
+    fonts = FontSet("sans")
+    for char in "aZé€ßΩжЮ“”—…":
+        face = fonts.face_for(char)
+        assert face is not None and face.path.name == "DejaVuSans.ttf"
+
+
+def test_the_users_font_comes_first() -> None:
+    mono = FontSet("sans").main.path.parent / "DejaVuSansMono.ttf"
+    fonts = FontSet(str(mono))
+    assert fonts.face_for("a").path.name == "DejaVuSansMono.ttf"  # type: ignore[union-attr]
+    assert FontSet("sans", [mono]).main.path.name == "DejaVuSansMono.ttf"
+
+
+# -- R4 zoom ------------------------------------------------------------------------------------------------------------------
+
+
+def _ink_columns(image: np.ndarray, background: int) -> np.ndarray:
+    return np.nonzero((image != background).any(axis=0))[0]
+
+
+@settings(max_examples=150, deadline=None)
+@given(texts, st.sampled_from([RENDERERS[i] for i in (0, 1, 2, 7, 8)]), st.sampled_from([50, 72, 96, 100, 120, 150, 217]))
+def test_at_any_dpi_pens_are_the_scaled_ones_and_no_ink_leaves_the_text_box(text: str, renderer: Renderer, dpi: int) -> None:
+    style = renderer.style
+    for page in renderer.paginate(text):
+        own, there = renderer._atlas(page.style, style.dpi), renderer._atlas(page.style, dpi)
+        a, b = Pens(page, own, own, style.dpi), Pens(page, own, there, dpi)
+        assert np.array_equal(a.index, b.index)
+        inner = np.ones(len(a.x), bool)  # first and last of a fragment may be nudged into the box
+        starts = np.concatenate([[0], np.cumsum([f.end - f.start for line in page.lines for f in line])])
+        inner[starts[:-1]] = inner[starts[1:] - 1] = False
+        scaled = np.floor(a.x * dpi / style.dpi + 0.5)
+        assert np.array_equal(b.x[inner], scaled[inner])
+        image = renderer.pixels(page, dpi=dpi)
+        columns = _ink_columns(image, style.background)
+        left, right = round(style.margin_x * dpi / 72), round(style.width * dpi / 72) - round(style.margin_x * dpi / 72)
+        if len(columns) and not any(wide(f, page) for line in page.lines for f in line):
+            assert columns[0] >= left and columns[-1] < right
+
+
+def wide(fragment, page: Page) -> bool:  # type: ignore[no-untyped-def]
+    """Letters under many marks, or an escape broader than the page, may stick out; they are alone on their line."""
+    return any(c in "\u0301\u0323" or not c.isprintable() or ord(c) > 0x2FFF for c in page.text[fragment.start : fragment.end])
+
+
+# -- R5 nothing missing is silent ---------------------------------------------------------------------------------------------
+
+
+def test_characters_no_font_covers_are_reported_and_drawn_as_an_escape() -> None:
+    (page,) = Renderer(SMALL).paginate("a \ue000 b \x07 c \ud800 d")
+    assert page.missing == "\x07\ud800\ue000"
+    (plain,) = Renderer(SMALL).paginate(r"a \ue000 b \x07 c \ud800 d")
+    assert plain.missing == ""
+    assert np.array_equal(Renderer(SMALL).pixels(page), Renderer(SMALL).pixels(plain))
+
+
+def test_missing_characters_can_be_refused_or_skipped() -> None:
+    with pytest.raises(MissingGlyphError, match=r"U\+E000"):
+        list(Renderer(SMALL.replace(missing="error")).paginate("a \ue000 b"))
+    (page,) = Renderer(SMALL.replace(missing="skip")).paginate("a\ue000b")
+    (plain,) = Renderer(SMALL).paginate("ab")
+    assert page.missing == "\ue000"
+    assert np.array_equal(Renderer(SMALL.replace(missing="skip")).pixels(page), Renderer(SMALL).pixels(plain))
+
+
+def test_english_and_chinese_in_one_document_are_whole_where_a_chinese_font_is_installed() -> None:
+    if FontSet("sans").face_for("中") is None:
+        pytest.skip("no font with Chinese characters is installed")
+    text = "The Great Learning 大学之道，在明明德。 ends here."
+    (page,) = Renderer().paginate(text)
+    assert page.missing == ""
+    renderer = Renderer()
+    for at, char in enumerate(text):
+        if char != " ":
+            ((_, box),) = renderer.boxes(page, at, at + 1)
+            assert (renderer.pixels(page)[box.top : box.bottom, box.left : box.right] < 200).any(), char
+
+
+# -- R6 on the grid -----------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(texts, st.sampled_from(["zai-org/Glyph", "Qwen/Qwen2.5-VL-7B-Instruct"]), st.sampled_from([72, 96, 111]))
+def test_pages_stand_on_the_models_grid_and_layout_does_not_depend_on_it(text: str, model: str, dpi: int) -> None:
+    renderer = RENDERERS[0]
+    for page in renderer.paginate(text):
+        image = renderer.pixels(page, dpi=dpi, vision=model)
+        plain = renderer.pixels(page, dpi=dpi)
+        assert image.shape[0] % 28 == 0 and image.shape[1] % 28 == 0
+        assert (image.shape[1], image.shape[0]) == renderer.size(page, dpi, model)
+        assert np.array_equal(image[: plain.shape[0], : plain.shape[1]], plain)
+        rest = image.copy()
+        rest[: plain.shape[0], : plain.shape[1]] = 255
+        assert (rest == 255).all()
+
+
+def test_a_page_is_trimmed_to_its_lines() -> None:
+    (page,) = Renderer().paginate("one line")
+    assert Renderer().size(page) == (588, 30)
+    assert Renderer().size(page, vision="zai-org/Glyph") == (588, 56)
+
+
+# -- R7 whole -----------------------------------------------------------------------------------------------------------------
+
+
+def _painted_one_by_one(renderer: Renderer, page: Page, dpi: int) -> np.ndarray:
+    """The slow and obvious way: every glyph's whole bitmap blended onto the page at its pen."""
+    style = page.style
+    own, atlas = renderer._atlas(page.style, style.dpi), renderer._atlas(page.style, dpi)
+    pens = Pens(page, own, atlas, dpi)
+    width, height = renderer.size(page, dpi)
+    pad = 200
+    canvas = np.full((height + 2 * pad, width + 2 * pad), style.background, np.uint8)
+    for glyph, line, x in zip(pens.glyph.tolist(), pens.line.tolist(), pens.x.tolist(), strict=True):
+        ink, left, top, _ = atlas._bitmaps[glyph]
+        y = int(line * style.line_height * dpi / 72 + 0.5) + int(style.margin_y * dpi / 72 + 0.5) + atlas.baseline - top
+        area = canvas[pad + y : pad + y + ink.shape[0], pad + x + left : pad + x + left + ink.shape[1]]
+        np.minimum(area, atlas._value[ink], out=area)
+    return canvas[pad:-pad, pad:-pad]
+
+
+@settings(max_examples=200, deadline=None)
+@given(texts, st.sampled_from([RENDERERS[i] for i in (0, 1, 2, 3, 4, 5, 6, 7)]), st.sampled_from([None, 60, 96, 131]))
+def test_no_ink_is_cut_or_painted_over(text: str, renderer: Renderer, dpi: int | None) -> None:
+    for page in renderer.paginate(text):
+        dpi = dpi or page.style.dpi
+        assert np.array_equal(renderer.pixels(page, dpi), _painted_one_by_one(renderer, page, dpi))
+
+
+def test_tabs_indentation_and_blank_lines_survive() -> None:
+    renderer = Renderer(PageStyle(font="mono", newline="keep"))
+    (page,) = renderer.paginate("if x:\n\treturn\n\n    y = 1\n\ta\tbb\tc")
+    space = renderer._atlas(page.style, 72).space
+    left = 10
+    assert [[(page.text[f.start : f.end], f.x - left) for f in line] for line in page.lines] == [
+        [("if x:", 0)],
+        [("return", 4 * space)],
+        [],
+        [("    y = 1", 0)],
+        [("a", 4 * space), ("bb", 8 * space), ("c", 12 * space)],
+    ]
+
+
+# -- page ends ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["call_of_the_wild.txt", "xiyouji_ch1-20.txt"])
+def test_one_inserted_sentence_changes_at_most_3_pages(corpora, name: str) -> None:
+    text = (corpora / "texts" / name).read_text(encoding="utf-8")[:120_000]
+    renderer, chance = Renderer(), random.Random(7)
+    before = {page.id for page in renderer.paginate(text, name)}
+    stop = "。" if "xiyou" in name else ". "
+    for _ in range(25):
+        at = text.find(stop, chance.randrange(100_000)) + len(stop)
+        sentence = (
+            "".join(
+                chance.choice(["甲乙", "丙丁"] if stop == "。" else ["some ", "more ", "words "])
+                for _ in range(chance.randint(3, 25))
+            )
+            + stop
+        )
+        changed = [page for page in renderer.paginate(text[:at] + sentence + text[at:], name) if page.id not in before]
+        assert 1 <= len(changed) <= 3
+
+
+def test_a_form_feed_ends_a_page() -> None:
+    pages = list(Renderer().paginate("first page\n\fsecond page\f\n\nthird"))
+    assert [p.text.strip() for p in pages] == ["first page", "second page", "third"]
+
+
+def test_equal_pages_of_a_document_have_ids_of_their_own() -> None:
+    pages = list(Renderer(SMALL).paginate("\f".join(["the same words"] * 3), "doc"))
+    assert len({p.id for p in pages}) == 3
+    assert [p.ordinal for p in pages] == [0, 1, 0]  # the last one ends without a form feed
+    assert len({p.content_hash for p in pages}) == 2
+
+
+def test_page_ends_take_lines_one_at_a_time() -> None:
+    taken = 0
+
+    def lines():  # type: ignore[no-untyped-def]
+        nonlocal taken
+        from glyph_integrations.page import Fragment
+        from glyph_integrations.rendering.layout import LaidLine
+
+        while True:
+            taken += 1
+            yield LaidLine(taken * 10, (Fragment(taken * 10, taken * 10 + 9, 0, 5),), 2)
+
+    next(group_lines(lines(), "x" * 100_000, 82))
+    assert taken < 82 * 4
+
+
+# -- newlines -----------------------------------------------------------------------------------------------------------------
+
+
+def test_hard_wrapped_text_is_reflowed_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    import textwrap
+
+    paragraph = (
+        "It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of foolishness. " * 4
+    )
+    text = "\n\n".join(textwrap.fill(paragraph, 72) for _ in range(5))
+    with caplog.at_level("INFO", logger="glyph_integrations"):
+        pages = list(Renderer().paginate(text, "tale.txt"))
+    assert {p.style.newline for p in pages} == {"reflow"}
+    assert "tale.txt was wrapped by hand" in caplog.text
+    kept = list(Renderer(PageStyle(newline="keep")).paginate(text, "tale.txt"))
+    assert sum(len(p.lines) for p in pages) < sum(len(p.lines) for p in kept)
+
+
+def test_source_code_is_not_reflowed() -> None:
+    import argparse
+    import inspect
+
+    page = next(iter(Renderer().paginate(inspect.getsource(argparse))))
+    assert page.style.newline == "keep"
+
+
+def test_marked_newlines_save_lines_and_show_where_they_were() -> None:
+    text = "\n".join(f"line {n}" for n in range(60))
+    (marked,) = Renderer(PageStyle(newline="marked")).paginate(text)
+    (kept,) = Renderer(PageStyle(newline="keep")).paginate(text)
+    assert len(marked.lines) < len(kept.lines) / 5
+    assert marked.text == text
+
+
+def test_lines_break_as_unicode_says() -> None:
+    renderer = Renderer(PageStyle(width=60, height=200))
+    lines = [
+        page.line_text(n)
+        for page in renderer.paginate("well-known things (here) “so” 3.14")
+        for n in range(1, len(page.lines) + 1)
+    ]
+    assert all(not line.startswith((")", "”", "-", ".")) for line in lines)
+    assert all(not line.endswith(("(", "“")) for line in lines)
+
+
+# -- odd input ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\n\n", "\f\f", "\t \r\n", "\u200b\u200b"])
+def test_text_without_ink_has_no_pages(text: str) -> None:
+    assert list(Renderer().paginate(text)) == []
+
+
+def test_a_long_word_and_a_letter_under_ten_thousand_marks_end() -> None:
+    pages = list(Renderer().paginate("x" * 50_000))
+    assert "".join(p.text for p in pages) == "x" * 50_000
+    pages = list(Renderer().paginate("a" + "\u0301" * 10_000 + " end"))
+    assert sum(len(p.text) for p in pages) == 10_005
+    Renderer().pixels(pages[0])
+
+
+def test_a_document_of_one_line_and_of_identical_lines() -> None:
+    text = "no newline in here at all " * 20_000
+    pages = list(Renderer().paginate(text))
+    assert "".join(p.text for p in pages) == text
+    pages = list(Renderer().paginate("same\n" * 1000))
+    assert len(pages) <= 1000 // 82 + 2
+
+
+@pytest.mark.parametrize("dpi", [0, -5, 17, 5000])
+def test_absurd_resolutions_are_refused(dpi: int) -> None:
+    (page,) = Renderer().paginate("x")
+    with pytest.raises(StyleError, match="dpi"):
+        Renderer().draw(page, dpi=dpi)
+
+
+def test_a_picture_too_large_is_refused() -> None:
+    renderer = Renderer(PageStyle(width=10_000, height=10_000, font_size=400, line_height=500))
+    page = next(iter(renderer.paginate("x\n" * 20)))
+    with pytest.raises(StyleError, match="pixels"):
+        renderer.draw(page, dpi=600)
+
+
+def test_a_font_that_is_not_one_is_refused(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    bad = tmp_path / "bad.ttf"
+    bad.write_bytes(b"not a font")
+    with pytest.raises(StyleError, match=r"bad\.ttf"):
+        Renderer(PageStyle(font=str(bad)))
+    with pytest.raises(StyleError, match="does not exist"):
+        Renderer(PageStyle(font=str(tmp_path / "none.ttf")))
+
+
+# -- output -------------------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(texts, renderers)
+def test_png_holds_exactly_the_pixels(text: str, renderer: Renderer) -> None:
+    for page in renderer.paginate(text):
+        read = np.asarray(Image.open(BytesIO(renderer.png(page))).convert("L"))
+        assert np.array_equal(read, renderer.pixels(page))
+
+
+def test_png_of_a_full_page_is_small(novel: str) -> None:
+    pages = list(Renderer().paginate(novel[:100_000]))
+    assert max(len(Renderer().png(p)) for p in pages) < 55_000
+
+
+def test_boxes_cover_the_ink_of_their_characters() -> None:
+    renderer = Renderer(PageStyle(width=200, height=200))
+    (page,) = renderer.paginate("some words before the cited words and some after them, so that lines break")
+    start = page.text.index("cited")
+    boxes = renderer.boxes(page, start, start + len("cited words"))
+    assert [line for line, _ in boxes] == sorted({page.line_of(start), page.line_of(start + 8)})
+    for dpi in (72, 120):
+        image = renderer.pixels(page, dpi=dpi)
+        for _, box in renderer.boxes(page, start, start + 11, dpi=dpi):
+            assert (image[box.top : box.bottom, box.left : box.right] < 128).any()
+            assert 0 <= box.left < box.right <= image.shape[1]
+
+
+def test_highlight_marks_boxes_and_keeps_the_ink() -> None:
+    renderer = Renderer(SMALL)
+    (page,) = renderer.paginate("mark these words please")
+    boxes = [box for _, box in renderer.boxes(page, 5, 10)]
+    image = highlight(renderer.draw(page), boxes)
+    before, after = np.asarray(renderer.draw(page)), np.asarray(image)
+    box = boxes[0]
+    assert image.mode == "RGB"
+    assert (after[box.top : box.bottom, box.left : box.right, 2] < 255).all()
+    assert (after[before == 0].max(axis=-1) == 0).all()
+
+
+def test_decode_keeps_lone_surrogates() -> None:
+    assert decode("a\ud800b").tolist() == [0x61, 0xD800, 0x62]
