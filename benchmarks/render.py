@@ -1,10 +1,10 @@
-"""Speed of drawing: this package beside reportlab + pdf2image (poppler), the way the official Glyph renderer draws, in one run.
+"""Speed of drawing beside reportlab + pdf2image (poppler), the way the official Glyph renderer draws, in one run.
 
     python benchmarks/render.py [TEXT ...]      # needs reportlab, pdf2image and poppler-utils; default: the shared corpora's novel
 
-Both draw the same text with the same font (DejaVu Sans 9 on 10 points, margins 10, 72 dpi) on one core. The baseline gets groups
-of 30 lines as reportlab paragraphs, whole documents as one PDF, rasterised by poppler in grey. Ours breaks lines, paginates and
-draws. Medians of the runs; glyphs are cold in the first run of ours, which is counted too.
+Both draw the same text with the same font (DejaVu Sans 9 on 10 points, margins 10, 72 dpi) on one core. The baseline gets
+groups of 30 lines as reportlab paragraphs, the whole document as one PDF, rasterised by poppler as pdf2image does by default
+(RGB, as the official renderer has it) and in grey. Ours breaks lines, paginates and draws.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -26,7 +27,7 @@ from glyph_integrations.rendering.fonts import DEJAVU
 CORPORA = Path(os.environ.get("GLYPH_CORPORA", Path(__file__).resolve().parents[2] / "shared" / "corpora"))
 
 
-def baseline(text: str, png: bool) -> int:
+def baseline(text: str, png: bool, grey: bool = False) -> int:
     from pdf2image import convert_from_bytes
     from reportlab.lib.styles import ParagraphStyle
     from reportlab.pdfbase import pdfmetrics
@@ -38,9 +39,9 @@ def baseline(text: str, png: bool) -> int:
     lines = text.split("\n")
     groups = ("<br/>".join(escape(line) for line in lines[at : at + 30]) for at in range(0, len(lines), 30))
     out = BytesIO()
-    margins = {side: 10 for side in ("leftMargin", "rightMargin", "topMargin", "bottomMargin")}
+    margins = dict.fromkeys(("leftMargin", "rightMargin", "topMargin", "bottomMargin"), 10)
     SimpleDocTemplate(out, pagesize=(595, 842), **margins).build([Paragraph(group, style) for group in groups])
-    pages = convert_from_bytes(out.getvalue(), dpi=72, grayscale=True, thread_count=1)
+    pages = convert_from_bytes(out.getvalue(), dpi=72, grayscale=grey, thread_count=1)
     if png:
         for page in pages:
             page.save(BytesIO(), "PNG")
@@ -73,31 +74,27 @@ def main() -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {0})
     for path in args.texts:
-        text = path.read_text(encoding="utf-8")
-        print(f"{path.name}: {len(text):,} characters, one core, median of {args.runs} runs (baseline: 3)")
-        print(f"{'':34}{'pages':>7}{'s':>9}{'pages/s':>9}{'chars/s':>12}{'ratio':>8}")
-        base: dict[bool, float] = {}
-        for png in (False, True):
-            kind = "with PNG" if png else "pixels only"
-            seconds, pages = clock(lambda png=png: baseline(text, png), 3)
-            base[png] = seconds
-            row(f"reportlab + pdf2image, {kind}", pages, seconds, len(text), seconds)
-            cold = Renderer(PageStyle())
-            row(f"ours, {kind}, cold", *clock_row(lambda png=png, cold=cold: ours(text, cold, png), 1), len(text), base[png])
-            renderer = Renderer(PageStyle())
-            seconds, pages = clock(lambda png=png, renderer=renderer: ours(text, renderer, png), args.runs)
-            row(f"ours, {kind}", pages, seconds, len(text), base[png])
-        seconds, pages = clock(lambda: ours(text, renderer, False, 100), args.runs)
-        row("ours at 100 dpi, pixels only", pages, seconds, len(text), base[False])
+        compare(path.name, path.read_text(encoding="utf-8"), args.runs)
 
 
-def clock_row(run: Callable[[], int], times: int) -> tuple[int, float]:
-    seconds, pages = clock(run, times)
-    return pages, seconds
+def compare(name: str, text: str, runs: int) -> None:
+    print(f"{name}: {len(text):,} characters, one core, median of {runs} runs (baseline: 3)")
+    print(f"{'':40}{'pages':>7}{'s':>9}{'pages/s':>9}{'chars/s':>12}{'ratio':>8}")
 
+    def row(what: str, run: Callable[[], int], times: int, base: float = 0) -> float:
+        seconds, pages = clock(run, times)
+        speed = f"{pages:>7}{seconds:>9.3f}{pages / seconds:>9.1f}{len(text) / seconds:>12,.0f}"
+        print(f"{what:40}{speed}{(base or seconds) / seconds:>7.1f}x", flush=True)
+        return seconds
 
-def row(name: str, pages: int, seconds: float, chars: int, base: float) -> None:
-    print(f"{name:34}{pages:>7}{seconds:>9.3f}{pages / seconds:>9.1f}{chars / seconds:>12,.0f}{base / seconds:>7.1f}x", flush=True)
+    warm = Renderer(PageStyle())
+    for png, kind in ((False, "pixels only"), (True, "with PNG")):
+        base = row(f"reportlab + pdf2image, {kind}", partial(baseline, text, png), 3)
+        row(f"the same in grey, {kind}", partial(baseline, text, png, grey=True), 3, base)
+        row(f"ours, {kind}, nothing drawn before", partial(ours, text, Renderer(PageStyle()), png), 1, base)
+        row(f"ours, {kind}", partial(ours, text, warm, png), runs, base)
+        if not png:
+            row("ours at 100 dpi, pixels only", partial(ours, text, warm, png, 100), runs, base)
 
 
 if __name__ == "__main__":

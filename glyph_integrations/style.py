@@ -116,7 +116,8 @@ class PageStyle:
         mine = asdict(self)
         changes = {name: {k: v for k, v in mine.items() if v != getattr(style, k)} for name, style in PRESETS.items()}
         name = min(changes, key=lambda n: len(changes[n]))
-        return name + "".join(f";{k}={json.dumps(v, ensure_ascii=False)}" for k, v in changes[name].items())
+        values = {k: json.dumps(v, ensure_ascii=False).replace(";", "\\u003b") for k, v in changes[name].items()}
+        return name + "".join(f";{k}={v}" for k, v in values.items())
 
     @classmethod
     def parse(cls, text: str) -> PageStyle:

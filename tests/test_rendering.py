@@ -260,6 +260,31 @@ def test_no_ink_is_cut_or_painted_over(text: str, renderer: Renderer, dpi: int |
         assert np.array_equal(renderer.pixels(page, dpi), _painted_one_by_one(renderer, page, dpi))
 
 
+@pytest.mark.parametrize("dpi", [60, 72, 131])
+def test_a_last_letter_moved_into_the_margin_does_not_paint_over_its_neighbour(dpi: int) -> None:
+    for width in range(60, 110):
+        renderer = Renderer(PageStyle(width=width, height=60, margin_x=10))
+        for page in renderer.paginate("Wf fW WWf Wff MWj fff Wf. WfW fMf"):
+            assert np.array_equal(renderer.pixels(page, dpi), _painted_one_by_one(renderer, page, dpi))
+
+
+def test_justified_lines_end_at_the_margin_and_share_the_room_between_words_evenly() -> None:
+    renderer = Renderer(PageStyle(width=200, height=200, align="justify"))
+    (page,) = renderer.paginate(
+        "some plain words to be set in lines of equal length, so that both edges of the text are straight"
+    )
+    own = renderer._atlas(page.style, 72)
+    pens = Pens(page, own, own, 72)
+    for number, line in enumerate(page.lines[:-1]):
+        here = pens.line == number
+        ends = pens.x[here] + pens.width[here]
+        assert ends[-1] == 190
+        gaps = [w for w, i in zip(pens.width[here].tolist(), pens.index[here].tolist(), strict=True) if page.text[i] == " "]
+        assert max(gaps) - min(gaps) <= 1
+        assert line[0].x == 10
+    assert (pens.x + pens.width)[pens.line == len(page.lines) - 1].max() < 190
+
+
 def test_tabs_indentation_and_blank_lines_survive() -> None:
     renderer = Renderer(PageStyle(font="mono", newline="keep"))
     (page,) = renderer.paginate("if x:\n\treturn\n\n    y = 1\n\ta\tbb\tc")
@@ -296,6 +321,17 @@ def test_one_inserted_sentence_changes_at_most_3_pages(corpora, name: str) -> No
         assert 1 <= len(changed) <= 3
 
 
+def test_pages_after_an_inserted_chapter_are_the_same_again(corpora) -> None:
+    text = (corpora / "texts" / "pride_and_prejudice.txt").read_text(encoding="utf-8")[:300_000]
+    renderer = Renderer()
+    before = {page.id for page in renderer.paginate(text)}
+    for lines in (7, 23, 41, 60):
+        at = text.index("\n\n", 60_000) + 2
+        more = "\n\n".join(f"Paragraph {n} of a chapter that was not there." for n in range(lines)) + "\n\n"
+        changed = [page for page in renderer.paginate(text[:at] + more + text[at:]) if page.id not in before]
+        assert len(changed) <= 3 + 2 * lines * 2 // renderer.lines_per_page
+
+
 def test_a_form_feed_ends_a_page() -> None:
     pages = list(Renderer().paginate("first page\n\fsecond page\f\n\nthird"))
     assert [p.text.strip() for p in pages] == ["first page", "second page", "third"]
@@ -313,12 +349,11 @@ def test_page_ends_take_lines_one_at_a_time() -> None:
 
     def lines():  # type: ignore[no-untyped-def]
         nonlocal taken
-        from glyph_integrations.page import Fragment
         from glyph_integrations.rendering.layout import LaidLine
 
         while True:
             taken += 1
-            yield LaidLine(taken * 10, (Fragment(taken * 10, taken * 10 + 9, 0, 5),), 2)
+            yield LaidLine(taken * 10, ((taken * 10, taken * 10 + 9, 0, 5),), 2)
 
     next(group_lines(lines(), "x" * 100_000, 82))
     assert taken < 82 * 4
@@ -383,6 +418,12 @@ def test_a_long_word_and_a_letter_under_ten_thousand_marks_end() -> None:
     pages = list(Renderer().paginate("a" + "\u0301" * 10_000 + " end"))
     assert sum(len(p.text) for p in pages) == 10_005
     Renderer().pixels(pages[0])
+
+
+def test_no_line_grows_without_bound() -> None:
+    text = "x" + "\u200b" * 10_000 + "y z"
+    lines = [line for page in Renderer().paginate(text) for line in page.lines]
+    assert max(f.end - f.start for line in lines for f in line) <= 4096
 
 
 def test_a_document_of_one_line_and_of_identical_lines() -> None:

@@ -21,7 +21,7 @@ def ask(
     document: Annotated[
         Path, typer.Argument(metavar="FILE_OR_INDEX", help="A text file, or a folder made by glyph index.", show_default=False)
     ],
-    question: Annotated[str, typer.Argument(help="What you want to know.", show_default=False)],
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="What you want to know.", show_default=False)],
     base_url: Annotated[
         str | None,
         typer.Option(metavar="URL", help="An OpenAI-compatible server, such as http://127.0.0.1:8000/v1.", show_default=False),
@@ -77,6 +77,8 @@ def ask(
     )
     walkthrough = Walkthrough(Terminal(quiet), renderer, reader)
     if PageIndex.exists(document):
+        if style is not None:
+            raise typer.BadParameter("pages of an index keep the style they were indexed in", param_hint="--style")
         with PageIndex.open(document) as index:
             walkthrough.use_index(index)
             walkthrough.answer(index, question, k, output)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from ..sources import SourceDocument
 
 _QUESTIONS = (
-    "When is the finally clause of a try statement executed?",
-    "In what order are the operands of an expression evaluated?",
+    "When are default parameter values evaluated?",
+    "Which exception is raised when a name is not found?",
 )
 
 
@@ -48,8 +48,13 @@ def _language_reference() -> SourceDocument:
         from pydoc_data.topics import topics
     except ImportError:
         raise DocumentError("this Python comes without pydoc_data; try: glyph ask FILE QUESTION") from None
-    text = "\n\n\n".join(f"{topic}\n{'=' * len(topic)}\n\n{body.strip()}" for topic, body in topics.items())
-    return SourceDocument(f"{text}\n", name="python_language_reference.txt")
+    lines = {topic: {line.strip() for line in body.splitlines() if len(line) > 30} for topic, body in topics.items()}
+    parts = [  # a topic whose lines nearly all stand in a longer one would only be found twice
+        f"{topic}\n{'=' * len(topic)}\n\n{body.strip()}\n"
+        for topic, body in topics.items()
+        if not any(len(topics[o]) > len(body) and len(lines[topic] & lines[o]) >= 0.9 * len(lines[topic]) for o in topics)
+    ]
+    return SourceDocument("\n\n".join(parts), name="python_language_reference.txt")
 
 
 def _next_steps() -> list[str]:

@@ -16,7 +16,9 @@ from .terminal import Terminal, counted
 
 
 def render(
-    file: Annotated[Path, typer.Argument(help="A text file: prose, Markdown, source code, data.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A text file: prose, Markdown, source code, data.", show_default=False)
+    ],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for page_0001.png and so on.", show_default=False)
     ],

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def tokens(
-    file: Annotated[Path, typer.Argument(help="A text file.", show_default=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A text file.", show_default=False)],
     style: StyleOption = None,
     tokenizer: Annotated[
         str | None,

@@ -44,6 +44,7 @@ class Walkthrough:
         self.renderer = renderer
         self.model = model
         self.builder = ContextBuilder(model.vision, renderer=renderer)
+        self._several = False  # whether pages of more than one document are spoken of
 
     def read_document(self, document: SourceDocument) -> PageIndex:
         """The pages of a document, in an index in memory.
@@ -62,7 +63,9 @@ class Walkthrough:
         lines = [f"{counted(len(pages), 'page')} in {time.perf_counter() - began:.1f} s, style {pages[0].style}"]
         if vision := self.model.vision:
             visual = self.builder.gate.count(PagePart(page) for page in pages)
-            lines.append(f"{visual:,} visual tokens for {vision.name}, ratio {text.count / visual:.2f} (text tokens / visual tokens)")
+            lines.append(
+                f"{visual:,} visual tokens for {vision.name}, ratio {text.count / visual:.2f} (text tokens / visual tokens)"
+            )
         self.terminal.step("Lay out", *lines)
         tell_layout(self.terminal, pages)
         began = time.perf_counter()

@@ -43,8 +43,8 @@ class TextEmbedder:
             self._embed_texts, self._embed_question = model.get_text_embedding_batch, model.get_query_embedding
         else:
             raise TypeError(
-                f"{type(model).__name__} is no text embedding model: it has neither embed_documents and embed_query (LangChain) "
-                "nor get_text_embedding_batch and get_query_embedding (LlamaIndex)"
+                f"{type(model).__name__} is no text embedding model: it has neither embed_documents and embed_query "
+                "(LangChain) nor get_text_embedding_batch and get_query_embedding (LlamaIndex)"
             )
         self.model = model
         self.window = window
@@ -54,7 +54,7 @@ class TextEmbedder:
     @cached_property
     def dim(self) -> int:
         """Length of a vector, found by embedding one word."""
-        return self.embed_query("page").shape[1]
+        return len(self.embed_query("page")[0])
 
     def embed_pages(self, pages: Sequence[Page]) -> list[Vectors]:
         """One float32 array [n, dim] per page, a row per window; n is 0 for a page without visible text."""
@@ -108,5 +108,6 @@ def _cut(text: str, at: int, least: int) -> int:
 
 
 def _name_of(model: Any) -> str:
-    known = next((n for key in ("model_name", "model", "model_id") if isinstance(n := getattr(model, key, None), str) and n), "")
+    names = [getattr(model, key, None) for key in ("model_name", "model", "model_id")]
+    known = next((name for name in names if isinstance(name, str)), "")
     return f"{type(model).__name__} {known}".rstrip()

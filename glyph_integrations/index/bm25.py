@@ -42,6 +42,7 @@ class Ranked(NamedTuple):
 class Bm25:
     """BM25 (k1 1.2, b 0.75) over `lexical_features`. On disk it is a folder that records which change it has seen.
 
+    As in Lucene, deleted pages count in the statistics until tantivy merges them away.
     Damage is found on opening by tantivy's own checksums; what does not check is thrown away and built again from the truth.
 
     Args:
@@ -80,7 +81,7 @@ class Bm25:
             if self._index is None:
                 check_segments(self._folder)
             self._use(self._index or self._tantivy.Index(self._schema, path=str(self._folder)))
-        except (OSError, ValueError):  # damaged, or swept away by a writer just now
+        except (OSError, ValueError, KeyError, TypeError):  # damaged, or swept away by a writer just now
             self._index = self._searcher = self._mark = None
         else:
             self._mark = recorded
@@ -104,9 +105,9 @@ class Bm25:
         while changes := store.changes(mark):
             writer = self._open_writer()
             added = store.records(change.row for change in changes if change.op == "put")
-            for change in changes:
-                if change.op != "set":  # the text of a row never changes
-                    writer.delete_documents_by_term("row", change.row)
+            # not delete_documents_by_term: it makes a signed term of a number, which matches nothing, and says nothing
+            rows = [change.row for change in changes if change.op != "set"]  # the text of a row never changes
+            writer.delete_documents_by_query(self._tantivy.Query.term_set_query(self._schema, "row", rows))
             for row, record in added.items():
                 document = self._tantivy.Document()
                 document.add_unsigned("row", row)
@@ -180,6 +181,7 @@ class Bm25:
         return int(self._searcher.doc_freq("text", feature)) if self._searcher else 0
 
     def _use(self, index: tantivy.Index) -> None:
+        index.config_reader("manual")  # no thread that watches the folder
         index.reload()
         self._index, self._searcher = index, index.searcher()
 
@@ -211,7 +213,7 @@ def check_segments(folder: Path) -> None:
     """Compare every file of every live tantivy segment with the CRC-32 in its footer: body, JSON with ``crc``, length, 1337.
 
     Raises:
-        ValueError: a file is damaged.
+        ValueError, KeyError, TypeError: a file is damaged.
         OSError: a file cannot be read.
     """
     meta = json.loads((folder / "meta.json").read_bytes())

@@ -24,7 +24,7 @@ from .store import PORTION, SCHEMA, Store
 
 Mode = Literal["hybrid", "dense", "lexical"]
 
-CHECKED = 64 * 2**20
+CHECKED = 256 * 2**20
 """A database of up to so many bytes has its structure checked on opening; a larger one only by `PageIndex.verify`."""
 
 
@@ -315,8 +315,8 @@ class PageIndex:
         if vectors is None:
             assert isinstance(self.embedder, LexicalEmbedder)
             vectors = self.embedder.embed_query(query, idf=self._ranking.words().idf)
-            if not vectors.any():
-                return []  # no page has any feature of the question
+            # a page that shares nothing with the question is no answer to it
+            return [hit for hit in self._ranking.by_vectors(vectors, limit, rows) if hit.score > 0]
         if mode == "dense":
             return self._ranking.by_vectors(vectors, limit, rows)
         return self._ranking.fused(query, vectors, limit, rows)

@@ -132,13 +132,13 @@ class Store:
     def mark(self) -> Mark:
         """The end of the log."""
         rows = self._rows(f"SELECT {_CHANGE} FROM changes ORDER BY seq DESC LIMIT 2")
-        before = START if len(rows) < 2 else Mark(rows[1][0], rows[1][-1].hex())
+        before = START if len(rows) < 2 else Mark(rows[1][0], _hex(rows[1][-1]))
         return self._verified(before, rows[0]).mark if rows else START
 
     def knows(self, mark: Mark) -> bool:
         """Whether the log passed this mark."""
         rows = self._rows("SELECT checksum FROM changes WHERE seq = ?", mark.seq)
-        return mark == START or rows == [(bytes.fromhex(mark.checksum),)]
+        return mark == START or [_hex(checksum) for (checksum,) in rows] == [mark.checksum]
 
     def count(self) -> int:
         """Number of pages."""
@@ -336,7 +336,7 @@ class Store:
     def _verified(self, previous: Mark, columns: Sequence[Any]) -> Change:
         seq, op, row, record, checksum = columns
         change = Change.after(previous, op, row, record)
-        if change.mark.seq != seq or bytes.fromhex(change.mark.checksum) != checksum:
+        if change.mark != (seq, _hex(checksum)):
             raise self._damage(f"change {seq}")
         return change
 
@@ -369,3 +369,7 @@ def _portions(values: Iterable[Any]) -> Iterator[list[Any]]:
         if start >= len(values):
             return
         yield values[start : start + PORTION]
+
+
+def _hex(checksum: object) -> str:
+    return checksum.hex() if isinstance(checksum, bytes) else "damaged"

@@ -1,4 +1,4 @@
-"""The adapters for LangChain. They need ``langchain-core`` (extra ``langchain``), which is imported with the first name used."""
+"""The adapters for LangChain. They need ``langchain-core`` (extra ``langchain``), imported with the first name used."""
 
 from __future__ import annotations
 

@@ -9,12 +9,27 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, FunctionMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    ChatMessage,
+    FunctionMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
 
 from ..reading import OpaquePart, PagePart, Part, PicturePart, Role, TextPart, ToolCall, Turn
 from .content_blocks import image_block
 
-_ROLES: dict[str, Role] = {"system": "system", "developer": "system", "assistant": "assistant", "ai": "assistant", "tool": "tool"}
+_ROLES: dict[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "assistant": "assistant",
+    "ai": "assistant",
+    "tool": "tool",
+}
+_CALL_BLOCKS = ("tool_call", "tool_call_chunk", "invalid_tool_call", "tool_use", "function_call")
 _DATA_URL = re.compile(r"data:(image/[\w.+-]+);base64,(.*)\Z", re.S)
 
 
@@ -31,6 +46,8 @@ def to_turns(messages: Sequence[BaseMessage]) -> list[Turn]:
     for message in messages:
         content = message.content
         blocks: list[Any] = ([content] if content else []) if isinstance(content, str) else list(content)
+        if isinstance(message, AIMessage):  # its calls stand in tool_calls, too
+            blocks = [b for b in blocks if not (isinstance(b, Mapping) and b.get("type") in _CALL_BLOCKS)]
         parts = [_part(block) for block in blocks]
         origin = _Origin(message, tuple(zip(parts, blocks, strict=True)))
         calls = _tool_calls(message) if isinstance(message, AIMessage) else ()

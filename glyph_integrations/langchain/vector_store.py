@@ -32,7 +32,7 @@ class GlyphVectorStore(VectorStore):
 
     Page Documents (of `GlyphLoader`, `PageSplitter` or any store) are kept as their pages. Any other Document is kept as pages
     of its own, so that it can be drawn as well; it comes back as it was. One longer than a page comes back whole by its id, and
-    from a search as the page that matched. A page Document whose text something edited or split counts as plain, with a warning.
+    from a search as the page that matched. A page Document whose text was edited or split counts as plain, with a warning.
 
     Ids: the caller's win; else a page Document has its page's id, and a plain one an id made from its content. One page is one
     entry: added again under another id, it answers to the newer. Adding an id again replaces what it named.
@@ -212,10 +212,11 @@ class GlyphVectorStore(VectorStore):
         **kwargs: Any,
     ) -> list[Document]:
         """``k`` of the best ``fetch_k`` Documents, chosen to be near the question and unlike each other (Carbonell and
-        Goldstein 1998); ``lambda_mult`` from 0 (most different) to 1 (nearest). A page of several vectors counts by their mean."""
+        Goldstein 1998); ``lambda_mult`` is from 0 (most different) to 1 (nearest). A page with several vectors
+        counts by their mean."""
         hits = self.index.search(query, max(k, fetch_k), filter, mode)
         vectors = self.index.vectors([hit.page.id for hit in hits])
-        means = [v.mean(axis=0) if len(v) else np.zeros(self.index.embedder.dim, dtype=np.float32) for v in vectors]
+        means: list[Any] = [v.mean(axis=0) if len(v) else np.zeros(self.index.embedder.dim, dtype=np.float32) for v in vectors]
         asked = self.index.embedder.embed_query(query).mean(axis=0)
         chosen = maximal_marginal_relevance(asked, means, lambda_mult=lambda_mult, k=k) if means else []
         return [_document(hits[i].page) for i in chosen]
@@ -226,7 +227,9 @@ class GlyphVectorStore(VectorStore):
         hits: list[PageHit] = self.index.search(query, k, filter, mode)
         return [(_document(hit.page), hit.relevance) for hit in hits]
 
-    async def _asimilarity_search_with_relevance_scores(self, query: str, k: int = 4, **kwargs: Any) -> list[tuple[Document, float]]:
+    async def _asimilarity_search_with_relevance_scores(
+        self, query: str, k: int = 4, **kwargs: Any
+    ) -> list[tuple[Document, float]]:
         return await run_in_executor(None, self._similarity_search_with_relevance_scores, query, k, **kwargs)
 
     def as_retriever(self, **kwargs: Any) -> GlyphRetriever:

@@ -1,4 +1,4 @@
-"""The adapters for LlamaIndex. They need ``llama-index-core`` (extra ``llama-index``), which is imported with the first name used."""
+"""The adapters for LlamaIndex. They need ``llama-index-core`` (extra ``llama-index``), imported with the first name used."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ from .page_nodes import page_node, pages_in
 class PageNodeParser(NodeParser):
     """Cuts Documents into pages, one node each.
 
-    A node's id is its page's id (the same text at the same place in the same document keeps it), its text the page's raw
-    text, ``start_char_idx`` and ``end_char_idx`` where that stands in the Document. Nodes that are pages already stay as they are.
+    A node's id is its page's id (an edit elsewhere in the document does not change it), its text the page's raw text,
+    ``start_char_idx`` and ``end_char_idx`` where that stands in the Document. Nodes that are pages already stay as they are.
     A document is known by its metadata ``source``, else ``file_path``, else ``file_name``, else its id. The ingestion cache of
     LlamaIndex compares metadata and text, not ids: give Documents that may have equal text one of the first three.
 

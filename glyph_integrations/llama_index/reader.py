@@ -38,7 +38,7 @@ class GlyphReader(BasePydanticReader):
         """Name in serialised form."""
         return "GlyphReader"
 
-    def lazy_load_data(  # type: ignore[override]
+    def lazy_load_data(
         self, file_path: str | os.PathLike[str], extra_info: Mapping[str, Any] | None = None, fs: Any = None
     ) -> Iterator[Document]:
         """The Documents of a file, a folder or a pattern such as ``docs/**/*.md``, in a stable order.

@@ -204,19 +204,28 @@ def _find_stretches(stretches: Sequence[str], text: str) -> tuple[int, int] | No
 
 
 def _find_across(words: str, pages: Sequence[Page]) -> _Place | None:
-    """Words that begin on one page and end on the next one of the same source."""
-    following = {(p.source, p.start): p for p in pages}
+    """Words that begin on one page and end on a following one of the same source."""
+    following = {(p.source, p.start): p for p in pages if p.text}
     for page in pages:
-        after = following.get((page.source, page.end))
-        if after is None or after is page:
-            continue
-        head, tail = plain_text(page.text), plain_text(after.text)
+        head = plain_text(page.text)
         kept = head.text[-len(words) :]
-        at = (kept + tail.text[: len(words)]).find(words)
-        if 0 <= at < len(kept) < at + len(words):
-            start, _ = head.span(len(head.text) - len(kept) + at, len(head.text))
-            _, end = tail.span(0, at + len(words) - len(kept))
-            return _Place(page, start, len(page.text) + end)
+        run: list[Page] = []  # the pages after it, as far as the words can reach
+        reach = 0
+        after = following.get((page.source, page.end))
+        while after and reach < len(words):
+            run.append(after)
+            reach += len(plain_text(after.text).text)
+            after = following.get((page.source, after.end))
+        at = (kept + "".join(plain_text(p.text).text for p in run)).find(words)
+        if not (run and kept and 0 <= at < len(kept) < at + len(words)):
+            continue
+        start, _ = head.span(len(head.text) - len(kept) + at, len(head.text))
+        left = at + len(words) - len(kept)
+        for last in run:
+            tail = plain_text(last.text)
+            if left <= len(tail.text):
+                return _Place(page, start, last.start - page.start + tail.span(0, left)[1])
+            left -= len(tail.text)
     return None
 
 

@@ -90,7 +90,7 @@ def misreads(needle: str) -> int:
     """How many edits one misread may make of a plain needle: "rn" read as "m" is two. None in short ones, where anything is
     near to anything."""
     weight = sum(2 if "\u2e80" <= c <= "\ufaff" else 1 for c in needle)
-    return 0 if weight < 12 else 1 if weight < 24 else 2
+    return 0 if weight < 12 else 1 if weight < 20 else 2
 
 
 class Near(NamedTuple):

@@ -12,8 +12,8 @@ from ..embedding.lexical import lexical_features
 
 
 def least_share(question: str) -> float:
-    """The least `Passage.share` that counts as bearing on a question. Of questions put to texts that cannot answer
-    them about 5 % reach it in English and 1 % in Chinese; of answerable ones (XQuAD, CMRC) over 90 % in every language."""
+    """The least `Passage.share` that counts as bearing on a question. Of questions put to texts that cannot answer them about
+    5 % reach it in English and 1 % in Chinese; of answerable ones (XQuAD, CMRC) over 90 % in every language."""
     han = sum("\u3400" <= c <= "\u9fff" for c in question)
     return 0.13 if 2 * han > sum(c.isalpha() for c in question) else 0.27
 
@@ -39,7 +39,7 @@ _LONGEST = 400
 
 
 def sentences(text: str) -> list[tuple[int, int]]:
-    """Spans of the sentences of a text, without the white space around them; those over 400 characters are cut between clauses."""
+    """Spans of the sentences of a text, without white space around them; those over 400 characters are cut between clauses."""
     spans: list[tuple[int, int]] = []
     at = 0
     for end in [m.end() for m in _END.finditer(text) if m["end"] is not None] + [len(text)]:

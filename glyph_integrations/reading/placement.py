@@ -166,8 +166,7 @@ class Gate:
             elif isinstance(part, PagePart):
                 total += self._image_tokens(part.page, self.dpi_of(*part))
             elif isinstance(part, PicturePart) and self.vision:
-                size = _picture_size(part.data)
-                total += self.vision.count(*size) if size else 0
+                total += _picture_tokens(part.data, self.vision)
         return total
 
     def dpi_of(self, page: Page, dpi: int | None = None) -> int:
@@ -230,13 +229,13 @@ def default_renderer() -> Renderer:
     return Renderer()
 
 
-def _picture_size(data: bytes) -> tuple[int, int] | None:
+def _picture_tokens(data: bytes, vision: VisionProfile) -> int:
     from io import BytesIO
 
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(BytesIO(data)) as image:  # reads the header only
-            return image.size
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
-        return None
+            return vision.count(*image.size)
+    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):  # not ours: passed on as it is
+        return 0

@@ -74,12 +74,12 @@ def _close(text: str, start: int, opening: str) -> int | None:
 _DIGITS = r"\d{1,6}"
 _SINGULAR = re.compile(
     r"(?<!\w)(?:page|pg\.?|p\.|p(?=\s)|(?<=[\[(（])p|seite|página|pagina|стр\.?|страниц[аеыу])[ \t\n]*(?:no\.?\s*)?"
-    rf"({_DIGITS}(?:\s?[-–—]\s?{_DIGITS})?)(?!\w|[.,]\d)",
+    rf"({_DIGITS}(?:\s?[-–—]\s?{_DIGITS})?)(?!\w|\.\w|,\d)",
     re.I,
 )
 _PLURAL = re.compile(
     rf"(?<!\w)(?:pages|pgs\.?|pp\.?|seiten|páginas|pagine|страниц(?:ы|ах|ам)?)\s*"
-    rf"({_DIGITS}(?:\s*(?:,\s*(?:and|or|&)?|and|or|&|to|und|et|y|e|и|[-–—])\s*{_DIGITS})*)(?!\w|[.,]\d)",
+    rf"({_DIGITS}(?:\s*(?:,\s*(?:and|or|&)?|and|or|&|to|und|et|y|e|и|[-–—])\s*{_DIGITS})*)(?!\w|\.\w|,\d)",
     re.I,
 )
 _HAN = "〇零一二两三四五六七八九"

@@ -22,7 +22,8 @@ class PageStore(Protocol):
 
 
 PageSource = PageStore | Callable[[str], Page | None]
-"""Where a tag may be looked up besides the registry: a `PageIndex`, or a function from page id to page."""
+"""Where a tag may be looked up besides the registry: a `PageIndex`, or a function from page id to page (unknown: None or a
+KeyError)."""
 
 
 class Registry:
@@ -87,13 +88,10 @@ class Registry:
 
 
 def _look_up(pages: PageSource, page_id: str) -> Page | None:
-    if callable(pages):
-        return pages(page_id)
     try:
-        found = pages.get([page_id])
+        return pages(page_id) if callable(pages) else next(iter(pages.get([page_id])), None)
     except KeyError:
         return None
-    return next(iter(found), None)
 
 
 REGISTRY = Registry()

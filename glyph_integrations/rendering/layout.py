@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..page import Fragment, Line
 from ..style import PageStyle
 from .atlas import Atlas, Ints
 from .line_break import break_opportunities, is_newline
@@ -25,13 +24,17 @@ LONGEST_LINE = 4096  # characters; only text without width (marks, format charac
 Flags = npt.NDArray[np.bool_]
 
 
+Pieces = tuple[tuple[int, int, int, int], ...]
+"""Start, end, x and width of each fragment."""
+
+
 class LaidLine(NamedTuple):
     """A line of a document. ``start`` is where it begins in the document's text (its first fragment may begin later);
-    ``fragments`` have offsets into the document too. ``opening`` says how strongly a page may begin here:
+    ``fragments`` are those of a `Line`, with offsets into the document too. ``opening`` says how well a page may begin here:
     0 a form feed came before, 1 a paragraph after a blank line, 2 a paragraph, 3 inside a paragraph."""
 
     start: int
-    fragments: Line
+    fragments: Pieces
     opening: int
 
 
@@ -170,7 +173,7 @@ def lay_lines(text: str, style: PageStyle, atlas: Atlas, wrap: int) -> Iterator[
 
 def _break_paragraph(
     block: _Block, begin: int, stop: int, measure: _Measure, inside: bool, *, whole: bool = True
-) -> Iterator[tuple[int, Line, int]]:
+) -> Iterator[tuple[int, Pieces, int]]:
     """Greedy line breaking: the start, fragments and next start of each line of ``block[begin:stop]``. With ``whole=False`` the
     paragraph goes on beyond the block, and lines near its end, which that could change, are left out."""
     pen = block.pen
@@ -238,19 +241,19 @@ def _tabbed_break(block: _Block, start: int, stop: int, room: int, tab: int) -> 
     return best or max(_forced_break(block, start, stop, here + room - shift), low + 1 if low > start else start + 1)
 
 
-def _fragments(block: _Block, start: int, end: int, x: int, tab: int) -> Line:
+def _fragments(block: _Block, start: int, end: int, x: int, tab: int) -> Pieces:
     """The pieces of a line between tabs and joined newlines, offsets in the document."""
     if end <= start:
         return ()
     at = bisect_left(block.gap_starts, start)
     if at == len(block.gaps) or block.gaps[at].start >= end:
         width = block.pen.item(end) - block.pen.item(start)
-        return (Fragment(block.start + start, block.start + end, x, width),)
+        return ((block.start + start, block.start + end, x, width),)
     pieces, pen, cursor = [], x, start
     for gap in (*block.gaps[at : bisect_left(block.gap_starts, end)], _Gap(end, end, False)):
         width = block.pen.item(gap.start) - block.pen.item(cursor)
         if gap.start > cursor:
-            pieces.append(Fragment(block.start + cursor, block.start + gap.start, pen, width))
+            pieces.append((block.start + cursor, block.start + gap.start, pen, width))
         pen += width
         if gap.tab:
             pen = x + ((pen - x) // tab + 1) * tab
@@ -260,11 +263,12 @@ def _fragments(block: _Block, start: int, end: int, x: int, tab: int) -> Line:
     return tuple(pieces)
 
 
-def _aligned(line: Line, measure: _Measure, x: int, room: int, *, last: bool) -> Line:
-    spare = x + room - (line[-1].x + line[-1].width)
+def _aligned(line: Pieces, measure: _Measure, x: int, room: int, *, last: bool) -> Pieces:
+    start, end, pen, width = line[-1]
+    spare = x + room - (pen + width)
     if measure.align == "justify":
         if last or len(line) > 1 or spare <= 0:
             return line
-        return (line[0]._replace(width=line[0].width + spare),)
+        return ((start, end, pen, width + spare),)
     shift = spare if measure.align == "right" else spare // 2
-    return tuple(f._replace(x=f.x + max(0, shift)) for f in line)
+    return tuple((start, end, pen + max(0, shift), width) for start, end, pen, width in line)

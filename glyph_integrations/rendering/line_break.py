@@ -137,15 +137,16 @@ def break_opportunities(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
         cls = np.where(mark, np.where(floats, _ID["AL"], bases), raw).astype(np.uint8)
     before, after = cls[:-1], cls[1:]
     result = near[before, after]
-    space = before == _ID["SP"]
-    if space.any():
-        solid = np.maximum.accumulate(np.where(cls == _ID["SP"], -1, at))[:-1]
-        behind = cls[np.maximum(solid, 0)]
-        after_spaces = far[behind, after]
-        opens = (solid < 0) | _HARD[behind]  # spaces that open a line
-        after_spaces[opens] = ~_NEVER_FIRST[after[opens]]
-        after_spaces &= ~_HARD_OR_SPACE[after]
-        result = np.where(space, after_spaces, result)
+    space = cls == _ID["SP"]
+    word = np.nonzero(space[:-1] & ~space[1:])[0]  # the last of each run of spaces
+    if len(word):
+        run = np.nonzero(space & np.concatenate([[True], ~space[:-1]]))[0]  # and the first
+        opens = np.zeros(len(word), bool)
+        opens[0] = run[0] == 0
+        behind = cls[np.maximum(run[: len(word)] - 1, 0)]
+        opens |= _HARD[behind]  # spaces that open a line
+        first = after[word]
+        result[word] = np.where(opens, ~_NEVER_FIRST[first], far[behind, first]) & ~_HARD_OR_SPACE[first]
     regional = (cls == _ID["RI"]) & ~attached
     if regional.any():  # LB30a: flags are pairs
         run = at - np.maximum.accumulate(np.where((cls == _ID["RI"]), -1, at))

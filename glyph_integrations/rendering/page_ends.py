@@ -29,7 +29,7 @@ def _rank(line: LaidLine, text: str) -> int:
         return _NEVER
     if line.opening == 0:
         return -1
-    first = line.fragments[0].start
+    first = line.fragments[0][0]
     words = text[first : first + _WORDS].encode("utf-8", "surrogatepass")
     return line.opening << 32 | zlib.crc32(words)
 

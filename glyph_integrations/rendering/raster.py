@@ -1,4 +1,4 @@
-"""Lines to pixels: every glyph's cell copied into the page, a pixel row of all at once, then the ink outside of cells blended in."""
+"""Lines to pixels: every glyph's cell copied into the page, one pixel row of all at a time; then ink outside of cells."""
 
 from __future__ import annotations
 
@@ -54,7 +54,9 @@ class Pens:
             if (natural != width).any():
                 pen, after = self._fit(style.align == "justify", codes, piece, pen, after, natural, width)
         shift = np.repeat(x, length).astype(np.int32)
-        here, there = scaled(pen + shift, dpi, style.dpi), scaled(after + shift, dpi, style.dpi)
+        here, there = pen + shift, after + shift
+        if dpi != style.dpi:
+            here, there = scaled(here, dpi, style.dpi), scaled(there, dpi, style.dpi)
         self.glyph = own_glyph if atlas is own else atlas.glyphs(codes)
         if total:
             self._keep_in_box(page, atlas, dpi, here, there, before, before + length - 1)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from ..errors import StyleError
-from ..page import Box, Entry, Page, Scalar, normalize_source
+from ..page import Box, Entry, Fragment, Page, Scalar, normalize_source
 from ..sources import SourceDocument
 from ..style import PageStyle
 from ..vision import VisionProfile
@@ -99,7 +99,7 @@ class Renderer:
         text: str, style: PageStyle, group: list[LaidLine], start: int, source: str, number: int,
         metadata: dict[str, Scalar], atlas: Atlas,
     ) -> Page:  # fmt: skip
-        lines = tuple(tuple(f._replace(start=f.start - start, end=f.end - start) for f in line.fragments) for line in group)
+        lines = tuple(tuple(Fragment(a - start, b - start, x, width) for a, b, x, width in line.fragments) for line in group)
         missing = "".join(sorted({c for c in text if ord(c) in atlas.missing})) if atlas.missing else ""
         return Page(
             text=text, style=style, lines=lines, source=source, number=number, start=start,

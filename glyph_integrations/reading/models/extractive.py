@@ -112,7 +112,7 @@ class ExtractiveModel:
         quoted = []
         for passage in best:
             label, text = documents[passage.text_index]
-            words = " ".join(text[passage.start : passage.end].strip("“”„\"«»").split()).translate(_INNER_QUOTES)
+            words = " ".join(text[passage.start : passage.end].strip('“”„"«»').split()).translate(_INNER_QUOTES)
             quoted.append(f"“{words}”" + (f" ({label})" if label else ""))
         return "\n".join(quoted)
 
@@ -142,6 +142,7 @@ def _documents(turns: Sequence[Turn], question: str) -> list[tuple[str, str]]:
                 for label, body in zip(labelled[::2], labelled[1::2], strict=True):
                     if body.strip():
                         pages.append((label, body))
+                        label = ""  # used; a picture after it has its own
     return pages or plain
 
 

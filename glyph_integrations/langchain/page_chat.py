@@ -1,0 +1,193 @@
+"""`PageChat`: what `ChatGlyph` and `ChatPageModel` share: messages in, pages to the model, answers checked."""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Any, Literal
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import run_in_executor
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic import PrivateAttr
+
+from ..reading import ContextReport, Prompt, TextPart, Turn, verify_answer
+from ..rendering import Renderer
+from ..vision import VisionProfile
+from .messages import to_turns
+
+_CITE = "Quote the words you rely on, in quotation marks, each with its page, as in “…” (Page 7)."
+_FORMATTED = {"tools", "functions", "tool_choice", "response_format", "format", "response_schema"}
+
+
+class PageChat(BaseChatModel):
+    """A chat model that takes page tags, page images and long texts out of messages and gives its model pages instead."""
+
+    renderer: Renderer | None = None
+    """Measures and draws; default ``Renderer()``."""
+    pages: Any = None
+    """Where page tags may be looked up besides the pages handed out by this process: a `PageIndex`, or a function from page id
+    to page."""
+    draw_text: Literal["tagged", "long"] = "tagged"
+    """``tagged``: only tagged pages become images. ``long``: user text over ``min_tokens`` as well."""
+    min_tokens: int = 2000
+    """See ``draw_text``."""
+    budget: int | None = None
+    """Most tokens a prompt may cost; None: no limit."""
+    dpi: int | None = None
+    """Resolution of page images; None: the page style's own, or the one recommended for the model if that is higher."""
+    cite: bool = False
+    """Ask the model, in one line at the end, to quote with page numbers. Ignored with tools or structured output."""
+
+    _prompt: Prompt = PrivateAttr()
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Make the prompt builder, so that a wrong setting is an error now."""
+        super().model_post_init(context)
+        self._prompt = Prompt(
+            self._vision_profile(), self.renderer, pages=self.pages, draw_text=self.draw_text,
+            min_tokens=self.min_tokens, budget=self.budget, dpi=self.dpi,
+        )  # fmt: skip
+
+    # -- what a kind of model does for itself ---------------------------------------------------------------------------
+
+    @abstractmethod
+    def _vision_profile(self) -> VisionProfile | None:
+        """How the model counts images; None: it gets text."""
+
+    @abstractmethod
+    def send(
+        self, turns: list[Turn], stop: list[str] | None, run_manager: CallbackManagerForLLMRun | None, **kwargs: Any
+    ) -> ChatResult:
+        """The model's answer to turns that are ready to go."""
+
+    @abstractmethod
+    async def asend(
+        self, turns: list[Turn], stop: list[str] | None, run_manager: AsyncCallbackManagerForLLMRun | None, **kwargs: Any
+    ) -> ChatResult:
+        """`send`, without blocking the event loop."""
+
+    @abstractmethod
+    def send_stream(
+        self, turns: list[Turn], stop: list[str] | None, run_manager: CallbackManagerForLLMRun | None, **kwargs: Any
+    ) -> Iterator[ChatGenerationChunk]:
+        """`send` in chunks."""
+
+    @abstractmethod
+    def asend_stream(
+        self, turns: list[Turn], stop: list[str] | None, run_manager: AsyncCallbackManagerForLLMRun | None, **kwargs: Any
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        """`send_stream`, without blocking the event loop."""
+
+    # -- BaseChatModel --------------------------------------------------------------------------------------------------
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        turns, report = self._prepare(messages, kwargs)
+        return self._checked(self.send(turns, stop, run_manager, **kwargs), report)
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        turns, report = await run_in_executor(None, self._prepare, messages, kwargs)
+        result = await self.asend(turns, stop, run_manager, **kwargs)
+        return await run_in_executor(None, self._checked, result, report)
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        turns, report = self._prepare(messages, kwargs)
+        text, last = "", None
+        for chunk in self.send_stream(turns, stop, run_manager, **kwargs):
+            if last:  # one chunk is held back: only the last may carry the results
+                yield last
+            text, last = text + chunk.message.text, chunk
+        if last:
+            yield self._with_results(last, text, report)
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        turns, report = await run_in_executor(None, self._prepare, messages, kwargs)
+        text, last = "", None
+        async for chunk in self.asend_stream(turns, stop, run_manager, **kwargs):
+            if last:
+                yield last
+            text, last = text + chunk.message.text, chunk
+        if last:
+            yield await run_in_executor(None, self._with_results, last, text, report)
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        vision, renderer = self._prompt.gate.vision, self.renderer
+        return {
+            "vision": repr(vision) if vision else None,
+            "style": str(renderer.style) if renderer else None,
+            "draw_text": self.draw_text,
+            "min_tokens": self.min_tokens,
+            "budget": self.budget,
+            "dpi": self.dpi,
+            "cite": self.cite,
+        }
+
+    def get_num_tokens(self, text: str) -> int:
+        """Tokens of a text; an estimate where the model's tokenizer is not at hand."""
+        return self._prompt.gate.count_text(text)
+
+    def get_num_tokens_from_messages(
+        self, messages: list[BaseMessage], tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool] | None = None
+    ) -> int:
+        """Tokens of the request as it is sent, with pages as images, and of the tools' descriptions."""
+        _, report = self._prepare(messages, {"tools": tools} if tools else {})
+        described = [json.dumps(convert_to_openai_tool(tool), ensure_ascii=False) for tool in tools or ()]
+        return report.tokens + sum(map(self.get_num_tokens, described))
+
+    # -- turns in, results out ------------------------------------------------------------------------------------------
+
+    def _prepare(self, messages: Sequence[BaseMessage], kwargs: dict[str, Any]) -> tuple[list[Turn], ContextReport]:
+        turns, report = self._prompt.build(to_turns(messages))
+        if self.cite and report.pages and not _FORMATTED & {key for key, value in kwargs.items() if value}:
+            last = max((i for i, turn in enumerate(turns) if turn.role == "user"), default=None)
+            if last is not None:
+                turns[last] = turns[last].with_parts((*turns[last].parts, TextPart(_CITE)))
+        return turns, report
+
+    def _checked(self, result: ChatResult, report: ContextReport) -> ChatResult:
+        generations = []
+        for generation in result.generations:
+            message = generation.message
+            metadata = {**message.response_metadata, "glyph": self._results(message.text, report)}
+            message = message.model_copy(update={"response_metadata": metadata})
+            generations.append(generation.model_copy(update={"message": message}))
+        return ChatResult(generations=generations, llm_output=result.llm_output)
+
+    def _with_results(self, chunk: ChatGenerationChunk, text: str, report: ContextReport) -> ChatGenerationChunk:
+        metadata = {**chunk.message.response_metadata, "glyph": self._results(text, report)}
+        message = chunk.message.model_copy(update={"response_metadata": metadata})
+        return chunk.model_copy(update={"message": message})
+
+    def _results(self, text: str, report: ContextReport) -> dict[str, Any]:
+        citations = verify_answer(text, report.pages, self._prompt.gate.renderer) if report.pages else []
+        return {"report": report.to_dict(), "citations": [citation.to_dict() for citation in citations]}

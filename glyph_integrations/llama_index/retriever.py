@@ -1,0 +1,79 @@
+"""`GlyphRetriever`: pages for a question, from our store or from any other that holds them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llama_index.core.base.base_retriever import BaseRetriever
+from llama_index.core.schema import NodeWithScore, QueryBundle
+from llama_index.core.vector_stores.types import (
+    MetadataFilters,
+    VectorStoreQuery,
+    VectorStoreQueryMode,
+    VectorStoreQueryResult,
+)
+
+from ..index import PageIndex
+from ..reading import REGISTRY
+from .page_nodes import pages_in
+from .vector_store import GlyphVectorStore
+
+
+class GlyphRetriever(BaseRetriever):
+    """Retrieves page nodes, with relevance (0 to 1) as their score, and registers their pages, so that a model adapter of this
+    process that meets one knows it.
+
+    Args:
+        pages: a `GlyphVectorStore` or `PageIndex`; or any LlamaIndex retriever whose nodes hold pages, such as one over
+            a Qdrant collection that page nodes were written to; its nodes come back as they are.
+        similarity_top_k: how many nodes; a wrapped retriever has its own number.
+        filters: conditions on metadata; likewise.
+        mode: see `GlyphVectorStore.query`; likewise.
+        kwargs: those of `BaseRetriever`.
+
+    Raises:
+        TypeError: ``pages`` is none of these.
+    """
+
+    def __init__(
+        self,
+        pages: GlyphVectorStore | PageIndex | BaseRetriever,
+        similarity_top_k: int = 5,
+        filters: MetadataFilters | None = None,
+        mode: VectorStoreQueryMode | str = VectorStoreQueryMode.DEFAULT,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if isinstance(pages, PageIndex):
+            pages = GlyphVectorStore(pages)
+        if not isinstance(pages, GlyphVectorStore | BaseRetriever):
+            raise TypeError(f"{type(pages).__name__}: pass a GlyphVectorStore, a PageIndex or a LlamaIndex retriever")
+        self._pages = pages
+        self.similarity_top_k = similarity_top_k
+        self.filters = filters
+        self.mode = VectorStoreQueryMode(mode)
+
+    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        if isinstance(self._pages, BaseRetriever):
+            return _registered(self._pages.retrieve(query_bundle))
+        return _scored(self._pages.query(self._query(query_bundle)))
+
+    async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        if isinstance(self._pages, BaseRetriever):
+            return _registered(await self._pages.aretrieve(query_bundle))
+        return _scored(await self._pages.aquery(self._query(query_bundle)))
+
+    def _query(self, query_bundle: QueryBundle) -> VectorStoreQuery:
+        return VectorStoreQuery(
+            query_str=query_bundle.query_str, similarity_top_k=self.similarity_top_k, filters=self.filters, mode=self.mode
+        )
+
+
+def _scored(result: VectorStoreQueryResult) -> list[NodeWithScore]:
+    nodes, scores = result.nodes or [], result.similarities or []
+    return [NodeWithScore(node=node, score=score) for node, score in zip(nodes, scores, strict=True)]
+
+
+def _registered(nodes: list[NodeWithScore]) -> list[NodeWithScore]:
+    REGISTRY.register(page for page in pages_in(n.node for n in nodes) if page is not None)
+    return nodes

@@ -1,0 +1,168 @@
+"""LangChain's own standard tests, unmodified."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import BytesIO
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from chat_server import ChatServer, chat_server
+from PIL import Image
+
+pytest.importorskip("langchain_tests")
+
+import langchain_tests.integration_tests.chat_models as standard_chat
+from langchain_core.language_models import BaseChatModel
+from langchain_core.retrievers import BaseRetriever
+from langchain_openai import ChatOpenAI
+from langchain_tests.integration_tests import ChatModelIntegrationTests, RetrieversIntegrationTests, VectorStoreIntegrationTests
+from langchain_tests.unit_tests import ChatModelUnitTests
+
+from glyph_integrations import ExtractiveModel, OpenAIModel
+from glyph_integrations.langchain import ChatGlyph, ChatPageModel, GlyphRetriever, GlyphVectorStore
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ChatServer]:
+    with chat_server() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def picture_instead_of_a_download(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = BytesIO()
+    Image.new("RGB", (56, 56), "navy").save(data, "PNG")
+    monkeypatch.setattr(standard_chat.httpx, "get", lambda *args, **kwargs: SimpleNamespace(content=data.getvalue()))
+
+
+class TestGlyphVectorStore(VectorStoreIntegrationTests):
+    @pytest.fixture
+    def vectorstore(self) -> Iterator[GlyphVectorStore]:
+        store = GlyphVectorStore(self.get_embeddings())
+        yield store
+        store.index.close()
+
+
+class TestGlyphRetriever(RetrieversIntegrationTests):
+    @property
+    def retriever_constructor(self) -> type[BaseRetriever]:
+        return GlyphRetriever
+
+    @property
+    def retriever_constructor_params(self) -> dict[str, Any]:
+        texts = ["A page about rain.", "A page about snow.", "A page about hail.", "A page about wind."]
+        return {"vectorstore": GlyphVectorStore.from_texts(texts)}
+
+    @property
+    def retriever_query_example(self) -> str:
+        return "Which page is about rain?"
+
+
+class TestChatGlyph(ChatModelUnitTests):
+    @property
+    def chat_model_class(self) -> type[BaseChatModel]:
+        return ChatGlyph
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {"llm": ChatOpenAI(model="zai-org/Glyph", api_key="none")}
+
+
+class TestChatPageModel(ChatModelUnitTests):
+    @property
+    def chat_model_class(self) -> type[BaseChatModel]:
+        return ChatPageModel
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {"model": ExtractiveModel()}
+
+
+class TestChatGlyphServed(ChatModelIntegrationTests):
+    """Around `ChatOpenAI`."""
+
+    @pytest.fixture(autouse=True)
+    def _served(self, server: ChatServer) -> None:
+        self.url = server.url
+
+    @property
+    def chat_model_class(self) -> type[BaseChatModel]:
+        return ChatGlyph
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {"llm": ChatOpenAI(model="zai-org/Glyph", base_url=self.url, api_key="none", stream_usage=True)}
+
+    @property
+    def supports_image_inputs(self) -> bool:
+        return True
+
+    @property
+    def supports_image_urls(self) -> bool:
+        return True
+
+    @property
+    def supports_image_tool_message(self) -> bool:
+        return True
+
+    @property
+    def supports_anthropic_inputs(self) -> bool:
+        return True
+
+    @property
+    def model_override_value(self) -> str:
+        return "another-model"
+
+
+class TestChatPageModelServed(ChatModelIntegrationTests):
+    """Over `OpenAIModel`."""
+
+    @pytest.fixture(autouse=True)
+    def _served(self, server: ChatServer) -> None:
+        self.url = server.url
+
+    @property
+    def chat_model_class(self) -> type[BaseChatModel]:
+        return ChatPageModel
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {"model": OpenAIModel("zai-org/Glyph", base_url=self.url)}
+
+    @property
+    def supports_image_inputs(self) -> bool:
+        return True
+
+    @property
+    def supports_image_tool_message(self) -> bool:
+        return True
+
+    @property
+    def model_override_value(self) -> str:
+        return "another-model"
+
+
+class TestChatPageModelOffline(ChatModelIntegrationTests):
+    """Over `ExtractiveModel`, which calls no tools."""
+
+    @property
+    def chat_model_class(self) -> type[BaseChatModel]:
+        return ChatPageModel
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {"model": ExtractiveModel(vision="glyph")}
+
+    @property
+    def has_tool_calling(self) -> bool:
+        return False
+
+    @property
+    def has_structured_output(self) -> bool:
+        return False
+
+    @property
+    def supports_image_inputs(self) -> bool:
+        return True
