@@ -34,8 +34,11 @@ question = " ".join(sys.argv[1:]) or "When is the else clause of a loop executed
 answer = chain.invoke(question)
 
 report = answer.response_metadata["glyph"]["report"]
-print(f"{len(reference.page_content):,} characters on {len(pages)} pages; {len(report['pages'])} shown for {report['tokens']:,} tokens")
+print(f"{len(reference.page_content):,} characters on {len(pages)} pages, of which {len(report['pages'])} are shown")
+print(f"prompt: {report['tokens']:,} tokens; the shown pages as text: {report['text_tokens_replaced']:,}")
 print(f"\n{question}\n{answer.text}\n")
 for citation in citations_of(answer):
     if citation.page and citation.verified:
-        print(f"{citation.page.source}, page:line {citation}, characters {citation.start}-{citation.end}: {citation.quote[:60]}…")
+        print(
+            f"{citation.page.source}, page:line {citation}, characters {citation.start}-{citation.end}: {citation.quote[:60]}…"
+        )

@@ -8,7 +8,7 @@ from llama_index.core.query_engine import RetrieverQueryEngine
 from glyph_integrations import ExtractiveModel
 from glyph_integrations.llama_index import GlyphRetriever, GlyphSynthesizer, GlyphVectorStore, PageNodeParser, citations_of
 
-QUESTION = "When is the else clause of a try statement executed?"
+QUESTION = "Which functions are asynchronous generators?"
 
 # the language reference that comes with Python, as one document (a file would come from GlyphReader().load_data(path))
 text = "\n\n".join(sorted(set(topics.values())))

@@ -1,4 +1,4 @@
-"""A server on loopback that speaks the OpenAI chat protocol: it says what it saw, calls the tools it is given, fills in schemas."""
+"""A server on loopback that speaks the OpenAI chat protocol: it says what it saw, calls tools, fills in schemas."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from glyph_integrations.embedding.embedder import Metric, Vectors
 from glyph_integrations.errors import GlyphError, IndexMismatchError, ModelError, PageFormatError, QueryError
 from glyph_integrations.index import Mode, PageIndex, Synced
 from glyph_integrations.page import Fragment, Page, Scalar
+from glyph_integrations.rendering import Renderer
 from glyph_integrations.style import PageStyle
 
 STYLE = PageStyle(newline="keep")
@@ -213,7 +215,8 @@ def test_a_filter_gives_exactly_k(mode: Mode, embedder: LexicalEmbedder | Letter
     [
         {"k": 0}, {"k": -1}, {"k": True}, {"mode": "magic"}, {"filter": {"a": {"$near": 1}}}, {"filter": {"a": {}}},
         {"filter": {"a": {"$in": "abc"}}}, {"filter": {"a": [1]}}, {"filter": {"a": float("nan")}}, {"filter": {1: 1}},
-        {"filter": {"glyph_lines": 1}}, {"query": np.ones(3, dtype=np.float32)}, {"query": np.full(8192, np.nan, dtype=np.float32)},
+        {"filter": {"glyph_lines": 1}}, {"query": np.ones(3, dtype=np.float32)},
+        {"query": np.full(8192, np.nan, dtype=np.float32)},
     ],
 )  # fmt: skip
 def test_a_search_that_cannot_be_run_says_so(arguments: dict[str, object]) -> None:
@@ -228,6 +231,20 @@ def test_bad_pages_are_refused_before_anything_is_written(index: PageIndex) -> N
         with pytest.raises(PageFormatError):
             index.add([TOWNS[0], bad])  # type: ignore[list-item]
     assert len(index) == 0
+
+
+@pytest.mark.parametrize(("name", "first"), [("xquad12_zh", 0.95), ("xquad12_ar", 0.84), ("xquad12_en", 0.88)])
+def test_the_default_search_finds_the_pages_that_answer(corpora: Path, name: str, first: float) -> None:
+    document = json.loads((corpora / f"{name}.docs.jsonl").read_text(encoding="utf-8"))
+    lines = (corpora / f"{name}.queries.jsonl").read_text(encoding="utf-8").splitlines()
+    with PageIndex.open() as index:
+        index.add(Renderer(STYLE.replace(height=100)).paginate(document["text"], source=name))
+        assert len(index) > 15
+        found = 0
+        for question in map(json.loads, lines):
+            best = index.search(question["question"], k=1)[0].page
+            found += any(start < best.end and end > best.start for start, end in question["gold"])
+    assert found / len(lines) >= first
 
 
 # -- vectors ------------------------------------------------------------------------------------------------------------

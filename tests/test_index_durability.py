@@ -140,9 +140,14 @@ def test_rows_changed_behind_its_back_are_refused(folder: Path, change: str) -> 
     database.execute(change)
     database.commit()
     database.close()
-    with pytest.raises(IndexCorruptError), PageIndex.open(folder, Letters()) as index:  # on opening, or when asked
-        assert index.verify() != []
-        answers(index)
+
+    def ask() -> None:
+        with PageIndex.open(folder, Letters()) as index:
+            assert index.verify() != []
+            answers(index)
+
+    with pytest.raises(IndexCorruptError):
+        ask()
 
 
 def test_a_database_behind_its_head_is_refused(folder: Path, tmp_path: Path) -> None:
@@ -184,6 +189,23 @@ def test_a_newer_schema_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("glyph_integrations.index.store.SCHEMA", 0)
     with pytest.raises(IndexMismatchError, match="upgrade"):
         PageIndex.open(folder, Letters())
+
+
+def test_an_index_that_cannot_be_written_can_be_read(
+    folder: Path, truth: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(folder / "bm25")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.access", lambda *_: False)
+    monkeypatch.setattr("glyph_integrations.index.lock.WriteLock.acquire", refuse)
+    with PageIndex.open(folder, Letters()) as index:
+        assert answers(index) == truth
+        with pytest.raises(GlyphError, match="Permission denied"):
+            index.add([page("x")])
+    assert not (folder / "bm25").exists()
 
 
 def test_an_interrupted_creation_is_finished(tmp_path: Path) -> None:
@@ -247,6 +269,33 @@ def test_what_add_returned_is_there_after_kill_9(tmp_path: Path) -> None:
             assert index.search(f"batch {last}", k=1, filter={"source": f"{last}.txt"})
             assert index.verify() == []
     assert len(promised) >= 5
+
+
+def test_a_full_disk_is_an_error_and_loses_nothing(tmp_path: Path) -> None:
+    code = """
+    import resource, signal
+    from glyph_integrations.errors import GlyphError
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+    done = 0
+    try:
+        with PageIndex.open(sys.argv[1]) as index:
+            for n in range(200):
+                index.add(page(f"{n} {i} " + "word " * 200, f"{n}.txt", i) for i in range(20))
+                done += 1
+    except GlyphError as error:
+        print(done, error)
+    """
+    for turn, limit in enumerate((60_000, 300_000, 1_000_000)):
+        path = tmp_path / f"index{turn}"
+        with process(code, path, limit) as writer:
+            assert writer.stdout
+            done, _, message = writer.stdout.read().partition(" ")
+        assert message, "no error of ours"
+        with PageIndex.open(path) as index:
+            assert index.verify() == []
+            assert all(index.sources()[f"{n}.txt"] == 20 for n in range(int(done)))
+            assert set(index.sources().values()) <= {20}
 
 
 def test_one_process_writes_and_others_read_what_it_wrote(tmp_path: Path) -> None:

@@ -237,7 +237,9 @@ def test_long_text_is_drawn_when_asked_for(server: ChatServer) -> None:
 def test_citations_resolve_to_characters_of_the_source(server: ChatServer, pages: list[Page]) -> None:
     chat = ChatGlyph(llm=openai(server))
     page = next(p for p in pages if "the year 1602 " in p.text)
-    server.answer = f"It was “Colmar paid its toll of 714 florins” (Page {page.number}), and “nothing else at all was ever paid” (Page 99)."
+    server.answer = (
+        f"It was “Colmar paid its toll of 714 florins” (Page {page.number}), and “nothing else at all was ever paid” (Page 99)."
+    )
     answer = chat.invoke(f"{''.join(map(page_tag, pages))}\n{QUESTION}")
     assert answer.text == server.answer
     good, bad = citations_of(answer)
@@ -289,10 +291,14 @@ def test_cite_adds_one_line_but_not_with_tools(server: ChatServer, pages: list[P
     message = f"{page_tag(pages[0])}\n{QUESTION}"
     chat = ChatGlyph(llm=openai(server), cite=True)
     chat.invoke(message)
-    with_line = text_of(server.messages[0])
+    line, user = server.messages
+    assert line["role"] == "system" and "Quote" in text_of(line)
     ChatGlyph(llm=openai(server)).invoke(message)
-    without = text_of(server.messages[0])
-    assert with_line.startswith(without) and "Quote" in with_line[len(without) :]
+    assert server.messages == [user]
+    answer = chat.invoke([SystemMessage("Be brief."), HumanMessage(message)])
+    counted = [chat.get_num_tokens(text_of(m)) for m in server.messages]
+    assert answer.response_metadata["glyph"]["report"]["tokens"] > sum(counted)  # the line is in the count, and in the budget
+    assert server.messages == [{"role": "system", "content": f"Be brief.\n\n{text_of(line)}"}, user]
 
     @tool
     def nothing() -> str:
@@ -300,9 +306,9 @@ def test_cite_adds_one_line_but_not_with_tools(server: ChatServer, pages: list[P
         return ""
 
     chat.bind_tools([nothing]).invoke(message)
-    assert text_of(server.messages[0]) == without
+    assert server.messages == [user]
     chat.invoke(QUESTION)
-    assert text_of(server.messages[0]) == QUESTION
+    assert server.messages == [{"role": "user", "content": QUESTION}]
 
 
 # -- one model to the framework -------------------------------------------------------------------------------------------

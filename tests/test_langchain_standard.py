@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from chat_server import ChatServer, chat_server
 from PIL import Image
+from pydantic import SecretStr
 
 pytest.importorskip("langchain_tests")
 
-import langchain_tests.integration_tests.chat_models as standard_chat
 from langchain_core.language_models import BaseChatModel
 from langchain_core.retrievers import BaseRetriever
 from langchain_openai import ChatOpenAI
@@ -34,7 +34,10 @@ def server() -> Iterator[ChatServer]:
 def picture_instead_of_a_download(monkeypatch: pytest.MonkeyPatch) -> None:
     data = BytesIO()
     Image.new("RGB", (56, 56), "navy").save(data, "PNG")
-    monkeypatch.setattr(standard_chat.httpx, "get", lambda *args, **kwargs: SimpleNamespace(content=data.getvalue()))
+    monkeypatch.setattr(
+        "langchain_tests.integration_tests.chat_models.httpx.get",
+        lambda *args, **kwargs: SimpleNamespace(content=data.getvalue()),
+    )
 
 
 class TestGlyphVectorStore(VectorStoreIntegrationTests):
@@ -46,14 +49,20 @@ class TestGlyphVectorStore(VectorStoreIntegrationTests):
 
 
 class TestGlyphRetriever(RetrieversIntegrationTests):
+    @pytest.fixture(autouse=True)
+    def _stored(self) -> Iterator[None]:
+        texts = ["A page about rain.", "A page about snow.", "A page about hail.", "A page about wind."]
+        self.store = GlyphVectorStore.from_texts(texts)
+        yield
+        self.store.index.close()
+
     @property
     def retriever_constructor(self) -> type[BaseRetriever]:
         return GlyphRetriever
 
     @property
     def retriever_constructor_params(self) -> dict[str, Any]:
-        texts = ["A page about rain.", "A page about snow.", "A page about hail.", "A page about wind."]
-        return {"vectorstore": GlyphVectorStore.from_texts(texts)}
+        return {"vectorstore": self.store}
 
     @property
     def retriever_query_example(self) -> str:
@@ -67,7 +76,7 @@ class TestChatGlyph(ChatModelUnitTests):
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        return {"llm": ChatOpenAI(model="zai-org/Glyph", api_key="none")}
+        return {"llm": ChatOpenAI(model="zai-org/Glyph", api_key=SecretStr("none"))}
 
 
 class TestChatPageModel(ChatModelUnitTests):
@@ -93,7 +102,7 @@ class TestChatGlyphServed(ChatModelIntegrationTests):
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        return {"llm": ChatOpenAI(model="zai-org/Glyph", base_url=self.url, api_key="none", stream_usage=True)}
+        return {"llm": ChatOpenAI(model="zai-org/Glyph", base_url=self.url, api_key=SecretStr("none"), stream_usage=True)}
 
     @property
     def supports_image_inputs(self) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..embedding import lexical_features
-from ..errors import MissingExtraError
+from ..errors import GlyphError, MissingExtraError
 from .durable import replacing
 from .record import START, Mark, to_text
 from .store import Store
@@ -97,6 +97,9 @@ class Bm25:
         write lock.
 
         Replaying a change twice does no harm, so the recorded mark may lag behind a crash; it never runs ahead.
+
+        Raises:
+            GlyphError: it cannot be written.
         """
         mark = self.mark
         if mark is None or not store.knows(mark):
@@ -107,15 +110,20 @@ class Bm25:
             added = store.records(change.row for change in changes if change.op == "put")
             # not delete_documents_by_term: it makes a signed term of a number, which matches nothing, and says nothing
             rows = [change.row for change in changes if change.op != "set"]  # the text of a row never changes
-            writer.delete_documents_by_query(self._tantivy.Query.term_set_query(self._schema, "row", rows))
-            for row, record in added.items():
-                document = self._tantivy.Document()
-                document.add_unsigned("row", row)
-                document.add_text("text", " ".join(lexical_features(to_text(record.text))))
-                writer.add_document(document)
-            writer.commit()
-            mark = changes[-1].mark
-            self._record(mark)
+            try:
+                writer.delete_documents_by_query(self._tantivy.Query.term_set_query(self._schema, "row", rows))
+                for row, record in added.items():
+                    document = self._tantivy.Document()
+                    document.add_unsigned("row", row)
+                    document.add_text("text", " ".join(lexical_features(to_text(record.text))))
+                    writer.add_document(document)
+                writer.commit()
+                mark = changes[-1].mark
+                self._record(mark)
+            except (OSError, ValueError) as error:
+                self._writer = None
+                message = f"BM25 ({self._folder or 'in memory'}) cannot be written: {error}; the pages are stored, it catches up later"
+                raise GlyphError(message) from error
         if self._index:
             self._use(self._index)
 

@@ -207,7 +207,7 @@ class PageIndex:
         with self._reading():
             rows = self._store.rows_of(ids)
             records = self._store.records(rows.values())
-        return [records[rows[page_id]].page() for page_id in ids if page_id in rows]
+        return [records[rows[page_id]].page() for page_id in ids if rows.get(page_id) in records]
 
     def pages(self, source: str | None = None, filter: Mapping[str, Any] | None = None) -> Iterator[Page]:
         """All pages in the order they were first added, read in portions; of one source, or matching a filter, if given."""
@@ -241,7 +241,7 @@ class PageIndex:
         with self._reading():
             rows = self._store.rows_of(ids)
             found = self._ranking.vectors_of(self._store.records(rows.values()))
-            return [found[rows[page_id]] for page_id in ids if page_id in rows]
+        return [found[rows[page_id]] for page_id in ids if rows.get(page_id) in found]
 
     def __len__(self) -> int:
         with self._reading():
@@ -283,6 +283,7 @@ class PageIndex:
         Raises:
             QueryError: k below 1, an unknown mode or filter operator, or vectors of another dim.
             IndexCorruptError: a row failed its checksum.
+            ModelError: the embedder returned other shapes than promised, or NaN.
         """
         if isinstance(k, bool) or not isinstance(k, int) or k < 1:
             raise QueryError(f"k={k!r}: must be a whole number from 1")
@@ -294,7 +295,9 @@ class PageIndex:
             mode = "lexical" if lexical and mode == "hybrid" else mode
             if not query.strip():
                 return []
-            vectors = None if lexical or mode == "lexical" else self._query_vectors(self.embedder.embed_query(query))
+            vectors = None
+            if not lexical and mode != "lexical":
+                vectors = checked_vectors(self.embedder, [self.embedder.embed_query(query)], 1)[0]
         else:
             question, vectors, mode = "", self._query_vectors(query), "dense"
         with self._reading():

@@ -46,7 +46,7 @@ class Ranking:
     def by_vectors(self, query: Vectors, limit: int, rows: set[int] | None = None) -> list[Ranked]:
         """The best pages by `max_sim` with query vectors [n, dim], among ``rows`` if given."""
         dense = self.vectors()
-        if not len(dense) or (rows is not None and not rows):
+        if not len(dense) or not len(query) or (rows is not None and not rows):
             return []
         if dense.single and len(query) == 1:
             return _best(dense.search(query, limit, rows), limit)

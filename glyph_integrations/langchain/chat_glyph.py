@@ -114,7 +114,8 @@ class ChatGlyph(PageChat):
         return {"llm": {key: str(inner[key]) for key in sorted(inner)}, **super()._identifying_params}
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        return self._inner._get_ls_params(stop=stop, **{**self._bound, **kwargs})
+        stop, kwargs = self._arguments(stop, kwargs)
+        return self._inner._get_ls_params(stop=stop, **kwargs)
 
     def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
         return self._inner._combine_llm_outputs(llm_outputs)

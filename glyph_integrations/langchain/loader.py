@@ -22,8 +22,9 @@ class GlyphLoader(BaseLoader):
     """Reads files and yields one Document per page, lazily.
 
     A Document's content is the page's raw text; its metadata are `Page.to_metadata` and ``source``, the file's name
-    relative to the folder or pattern given; its id is the page's. To keep that id in `langchain_core.indexing.index`,
-    pass ``key_encoder=lambda document: document.id``.
+    relative to the folder or pattern given; its id is the page's. With `langchain_core.indexing.index`, pass
+    ``key_encoder=lambda document: document.id`` to keep that id, and ``cleanup="scoped_full"``: ``incremental`` deletes and
+    adds again the later pages of a document longer than a batch.
 
     Args:
         path: a file, a folder, a pattern such as ``docs/**/*.md``, or several of them.

@@ -75,7 +75,10 @@ def to_messages(turns: Sequence[Turn], png: Callable[[PagePart], bytes]) -> list
             content = turn.text
         else:
             content = [_as_dict(known[id(part)]) if id(part) in known else _block(part, png) for part in turn.parts]
-        messages.append(origin.message.model_copy(update={"content": content}) if origin else HumanMessage(content))
+        if origin:
+            messages.append(origin.message.model_copy(update={"content": content}))
+        else:  # added: room for the images of tool results, or an instruction
+            messages.append(SystemMessage(content) if turn.role == "system" else HumanMessage(content))
     return messages
 
 

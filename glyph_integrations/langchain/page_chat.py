@@ -42,7 +42,7 @@ class PageChat(BaseChatModel):
     dpi: int | None = None
     """Resolution of page images; None: the page style's own, or the one recommended for the model if that is higher."""
     cite: bool = False
-    """Ask the model, in one line at the end, to quote with page numbers. Ignored with tools or structured output."""
+    """Ask the model, in one line of the system message, to quote with page numbers. Ignored with tools or structured output."""
 
     _prompt: Prompt = PrivateAttr()
 
@@ -167,12 +167,12 @@ class PageChat(BaseChatModel):
     # -- turns in, results out ------------------------------------------------------------------------------------------
 
     def _prepare(self, messages: Sequence[BaseMessage], kwargs: dict[str, Any]) -> tuple[list[Turn], ContextReport]:
-        turns, report = self._prompt.build(to_turns(messages))
-        if self.cite and report.pages and not _FORMATTED & {key for key, value in kwargs.items() if value}:
-            last = max((i for i, turn in enumerate(turns) if turn.role == "user"), default=None)
-            if last is not None:
-                turns[last] = turns[last].with_parts((*turns[last].parts, TextPart(_CITE)))
-        return turns, report
+        turns = to_turns(messages)
+        if self.cite and not _FORMATTED & {key for key, value in kwargs.items() if value}:
+            asked, report = self._prompt.build(_with_cite(turns))
+            if report.pages:
+                return asked, report
+        return self._prompt.build(turns)
 
     def _checked(self, result: ChatResult, report: ContextReport) -> ChatResult:
         generations = []
@@ -189,5 +189,23 @@ class PageChat(BaseChatModel):
         return chunk.model_copy(update={"message": message})
 
     def _results(self, text: str, report: ContextReport) -> dict[str, Any]:
-        citations = verify_answer(text, report.pages, self._prompt.gate.renderer) if report.pages else []
+        pages = () if _is_json(text) else report.pages  # the strings of a structured answer are no quotations
+        citations = verify_answer(text, pages, self._prompt.gate.renderer) if pages else []
         return {"report": report.to_dict(), "citations": [citation.to_dict() for citation in citations]}
+
+
+def _with_cite(turns: list[Turn]) -> list[Turn]:
+    """The turns with the line that asks for quotations, in the system turn, so that it is no part of the question."""
+    if turns and turns[0].role == "system":
+        return [turns[0].with_parts((*turns[0].parts, TextPart(_CITE))), *turns[1:]]
+    return [Turn("system", _CITE), *turns]
+
+
+def _is_json(text: str) -> bool:
+    if not text.lstrip().startswith(("{", "[")):
+        return False
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True

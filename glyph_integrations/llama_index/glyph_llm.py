@@ -54,7 +54,7 @@ class GlyphLLM(PageLLM, FunctionCallingLLM):
         """Refuse a model that would drop images."""
         if not self.llm.metadata.is_chat_model:
             name = type(self.llm).__name__
-            raise TypeError(f"this {name} is no chat model, and would drop images; if it is one, pass {name}(is_chat_model=True, ...)")
+            raise TypeError(f"{name} says it is no chat model, and would drop images; pass {name}(is_chat_model=True, ...)")
         super().model_post_init(context)
 
     @field_serializer("vision")

@@ -8,6 +8,8 @@ from typing import Any
 
 from llama_index.core.bridge.pydantic import Field, field_validator
 from llama_index.core.node_parser import NodeParser
+from llama_index.core.node_parser.interface import IdFuncCallable
+from llama_index.core.node_parser.node_utils import default_id_func
 from llama_index.core.schema import BaseNode, Document, MetadataMode, NodeRelationship, RelatedNodeInfo
 from llama_index.core.utils import get_tqdm_iterable
 
@@ -35,6 +37,8 @@ class PageNodeParser(NodeParser):
 
     style: str | PageStyle = Field(default="glyph-72", validate_default=True, description="How pages look, as a short string.")
     fonts: tuple[str, ...] = Field(default=(), description="Further font files.")
+
+    id_func: IdFuncCallable = Field(default=default_id_func, exclude=True, description="Not used: ids are the pages' own.")
 
     @field_validator("style", mode="before")
     @classmethod

@@ -36,8 +36,8 @@ _FORMATTED = {"tools", "functions", "tool_choice", "response_format", "format", 
 class PageLLM(LLM):
     """An LLM that takes page tags, page images and long texts out of messages and gives its model pages instead.
 
-    The answer is not altered; what was sent and the checked citations are in the response's ``additional_kwargs["glyph"]`` (in a
-    stream the last chunk's); see `citations_of`.
+    The answer is not altered; what was sent and the checked citations are in the response's ``additional_kwargs["glyph"]``
+    (of a stream, the last chunk's); see `citations_of`.
     """
 
     pages: Any = Field(default=None, exclude=True, description="Where else page tags may be looked up: a PageIndex.")

@@ -61,7 +61,7 @@ def sentences(text: str) -> list[tuple[int, int]]:
 
 
 def best_passages(question: str, texts: Sequence[str]) -> list[Passage]:
-    """The sentences that share something with the question, best first (BM25 over `lexical_features`, k1 = 1.2, b = 0.5, with
+    """The sentences that share something with the question, best first (BM25 over `lexical_features`, k1 = 0.3, b = 0.25, with
     rarity taken among the sentences at hand; a sentence also gains a little from its neighbours)."""
     asked = Counter(lexical_features(question))
     spans = [(i, start, end) for i, text in enumerate(texts) for start, end in sentences(text)]
@@ -80,12 +80,12 @@ def best_passages(question: str, texts: Sequence[str]) -> list[Passage]:
     whole = sum(idf.get(f, unseen) for f in asked)
     own = []
     for bag, length in zip(bags, lengths, strict=True):
-        own.append(sum(idf[f] * n * 2.2 / (n + 1.2 * (0.5 + 0.5 * length / mean)) for f, n in bag.items()))
+        own.append(sum(idf[f] * n * 1.3 / (n + 0.3 * (0.75 + 0.25 * length / mean)) for f, n in bag.items()))
     passages = []
     for k, (i, start, end) in enumerate(spans):
         if not bags[k]:
             continue
         neighbours = [own[j] for j in (k - 1, k + 1) if 0 <= j < len(spans) and spans[j][0] == i]
-        score = own[k] + 0.2 * max(neighbours, default=0.0)
+        score = own[k] + 0.1 * max(neighbours, default=0.0)
         passages.append(Passage(i, start, end, score, sum(idf[f] for f in bags[k]) / whole))
     return sorted(passages, key=lambda p: (-p.score, p.text_index, p.start))

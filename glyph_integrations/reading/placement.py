@@ -192,7 +192,8 @@ class Gate:
         several = len({c.page.source for c in candidates}) > 1
         left, images, placed = budget, 0, []
         for page, dpi in candidates:
-            label = f"{page.label} of {page.source}" if several and page.source else page.label
+            source = " ".join(page.source.split())  # a name is data: it opens no line of its own in the prompt
+            label = f"{page.label} of {source}" if several and source else page.label
             dpi = self.dpi_of(page, dpi)
             text_tokens = self.count_text(f"{label}\n{page.text}")
             image_tokens = self.count_text(label) + self._image_tokens(page, dpi) if self.vision else None

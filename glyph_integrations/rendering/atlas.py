@@ -10,6 +10,7 @@ import numpy.typing as npt
 from ..errors import MissingGlyphError
 from ..style import PageStyle
 from .fonts import NOTHING, Bitmap, FontSet, is_visible
+from .looks import BOLD, DRAWN, MONO, SLANT, Looks
 
 Ints = npt.NDArray[np.int32]
 TILE = 8  # pixels that are copied at once
@@ -47,7 +48,7 @@ class Atlas:
         metrics = main._face.size
         ascent, descent = metrics.ascender / 64, -metrics.descender / 64
         self.baseline = round((self.rows - ascent - descent) / 2 + ascent)
-        self._glyph = np.full(0x110000, -1, np.int32)  # code point -> glyph number
+        self._glyph: dict[int, Ints] = {}  # look -> code point -> glyph number
         self._bitmaps: list[Bitmap] = []
         self.advance = np.zeros(256, np.int32)  # per glyph number
         self.left = np.zeros(256, np.int32)  # ink before the pen (negative) and
@@ -69,34 +70,50 @@ class Atlas:
 
     # -- glyphs ---------------------------------------------------------------------------------------------------------
 
-    def glyphs(self, codes: npt.NDArray[np.uint32]) -> Ints:
+    def glyphs(self, codes: npt.NDArray[np.uint32], looks: Looks | None = None) -> Ints:
         """Glyph number of each code point; draws those seen for the first time.
+
+        Args:
+            codes: ``uint32[n]``.
+            looks: ``uint8[n]`` flags of `looks`; None when all are plain.
 
         Raises:
             MissingGlyphError: no font covers a character and the style says ``missing="error"``.
         """
-        found = self._glyph[codes]
-        if found.size and found.min() < 0:
-            for code in np.unique(codes[found < 0]).tolist():
-                self._add(code)
-            found = self._glyph[codes]
+        if looks is None:
+            return self._plain(codes, 0)
+        drawn = looks & np.uint8(DRAWN)
+        found = self._plain(codes, int(drawn[0]) if len(drawn) else 0)
+        for look in np.unique(drawn).tolist():
+            chosen = drawn == look
+            found[chosen] = self._plain(codes[chosen], look)
         return found
 
-    def _bitmap(self, char: str) -> Bitmap:
-        face = self._fonts.face_for(char)
+    def _plain(self, codes: npt.NDArray[np.uint32], look: int) -> Ints:
+        if look not in self._glyph:
+            self._glyph[look] = np.full(0x110000, -1, np.int32)
+        table = self._glyph[look]
+        found = table[codes]
+        if found.size and found.min() < 0:
+            for code in np.unique(codes[found < 0]).tolist():
+                table[code] = self._add(chr(code), look)
+            found = table[codes]
+        return found
+
+    def _bitmap(self, char: str, look: int = 0) -> Bitmap:
+        face = self._fonts.face_for(char, bold=bool(look & BOLD), mono=bool(look & MONO))
         if face is None:
             return NOTHING
         face.set_size(self.em, self._style.horizontal_scale)
-        return face.bitmap(char, mono=self._mono)
+        return face.bitmap(char, mono=self._mono, bold=bool(look & BOLD) and not face.is_bold, slant=bool(look & SLANT))
 
-    def _add(self, code: int) -> None:
-        char = chr(code)
+    def _add(self, char: str, look: int) -> int:
         if char == "\n":
             drawn = self._bitmap(MARK) if self._style.newline == "marked" else NOTHING._replace(advance=self.space)
         elif is_visible(char):
-            drawn = self._visible(char)
+            drawn = self._visible(char, look)
         else:
-            drawn = self._invisible(char)
+            drawn = self._invisible(char, look)
         number = len(self._bitmaps)
         if number == len(self.advance):
             self.advance, self.left, self.right = (np.resize(a, number * 2) for a in (self.advance, self.left, self.right))
@@ -107,13 +124,13 @@ class Atlas:
         self.left[number] = min(0, drawn.left) if drawn.ink.size else 0
         self.right[number] = drawn.left + drawn.ink.shape[1]
         self.blank[number] = not drawn.ink.size and not is_visible(char)
-        self._glyph[code] = number
+        return number
 
-    def _visible(self, char: str) -> Bitmap:
+    def _visible(self, char: str, look: int) -> Bitmap:
         control = ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0
         face = None if control or 0xD800 <= ord(char) < 0xE000 else self._fonts.face_for(char)
         if face is not None:
-            return self._bitmap(char)
+            return self._bitmap(char, look)
         self.missing.add(ord(char))
         if self._style.missing == "error":
             raise MissingGlyphError(
@@ -124,11 +141,11 @@ class Atlas:
             return NOTHING
         return self._side_by_side(escape(char))
 
-    def _invisible(self, char: str) -> Bitmap:
+    def _invisible(self, char: str, look: int) -> Bitmap:
         if char in "\t\v\f\r\x85\u2028\u2029" or not char.isspace():
             return NOTHING
         face = self._fonts.face_for(char)
-        advance = self._bitmap(char).advance if face else self.space
+        advance = self._bitmap(char, look).advance if face else self.space
         if char == "\u3000":
             advance = round(self.em * self._style.horizontal_scale)
         return NOTHING._replace(advance=advance if advance > 0 else self.space)

@@ -14,12 +14,20 @@ from typing import NamedTuple
 import freetype
 import numpy as np
 import numpy.typing as npt
-from freetype.raw import FT_Get_Char_Index, FT_Load_Glyph
+from freetype.raw import (
+    FT_Get_Char_Index,
+    FT_Load_Glyph,
+    FT_Matrix,
+    FT_Outline_Embolden,
+    FT_Outline_Transform,
+    FT_Render_Glyph,
+)
 
 from ..errors import StyleError
 
 DEJAVU = Path(__file__).parent / "dejavu"
 BUNDLED = {"sans": ("DejaVuSans.ttf", "DejaVuSansMono.ttf"), "mono": ("DejaVuSansMono.ttf", "DejaVuSans.ttf")}
+_BOLD = "DejaVuSans-Bold.ttf"
 _SUFFIXES = (".ttf", ".otf", ".ttc", ".otc")
 _NO_INK = ("Cc", "Cf", "Zs", "Zl", "Zp")
 
@@ -54,6 +62,7 @@ class Face:
     def __init__(self, path: Path, index: int = 0) -> None:
         """Raises `StyleError` when the file is not a font that can be scaled."""
         self.path, self.index = path, index
+        self._em = 0.0
         try:
             self._face = freetype.Face(str(path), index)
         except (freetype.FT_Exception, OSError) as error:
@@ -73,21 +82,40 @@ class Face:
         """The family name inside the file."""
         return (self._face.family_name or b"").decode("utf-8", "replace")
 
+    @property
+    def is_bold(self) -> bool:
+        """Whether this is a bold face by design."""
+        return bool(self._face.style_flags & freetype.FT_STYLE_FLAG_BOLD)
+
     def covers(self, char: str) -> bool:
         """Whether the font has a glyph of its own for a character."""
         return bool(FT_Get_Char_Index(self._face._FT_Face, ord(char)))
 
     def set_size(self, em: float, scale_x: float = 1.0) -> None:
         """Choose the size of the next bitmaps: em in pixels, and a horizontal scale."""
+        self._em = em
         self._face.set_char_size(max(1, round(em * 64 * scale_x)), max(1, round(em * 64)), 72, 72)
 
-    def bitmap(self, char: str, *, mono: bool = False) -> Bitmap:
-        """Draw one character at the current size, hinted vertically, with a whole-pixel advance. About 10 microseconds."""
-        flags = freetype.FT_LOAD_RENDER | (freetype.FT_LOAD_TARGET_MONO if mono else freetype.FT_LOAD_TARGET_NORMAL)
+    def bitmap(self, char: str, *, mono: bool = False, bold: bool = False, slant: bool = False) -> Bitmap:
+        """Draw one character at the current size, hinted vertically, with a whole-pixel advance. About 10 microseconds.
+
+        Args:
+            mono: in black and white.
+            bold: thicken the strokes, for a font without a bold face.
+            slant: lean to the right.
+        """
         face = self._face._FT_Face
-        if FT_Load_Glyph(face, FT_Get_Char_Index(face, ord(char)), flags):
+        if FT_Load_Glyph(face, FT_Get_Char_Index(face, ord(char)), freetype.FT_LOAD_TARGET_MONO if mono else 0):
             return NOTHING
         slot = face.contents.glyph.contents
+        outline = ctypes.byref(slot.outline)
+        if bold:
+            FT_Outline_Embolden(outline, max(16, round(self._em * 64 / 20)))
+        if slant:
+            FT_Outline_Transform(outline, ctypes.byref(FT_Matrix(0x10000, 0x3000, 0, 0x10000)))
+        mode = freetype.FT_RENDER_MODE_MONO if mono else freetype.FT_RENDER_MODE_NORMAL
+        if FT_Render_Glyph(face.contents.glyph, mode):
+            return NOTHING
         bitmap = slot.bitmap
         rows, width, pitch = bitmap.rows, bitmap.width, abs(bitmap.pitch)
         advance = slot.advance.x + 32 >> 6
@@ -160,11 +188,18 @@ class FontSet:
             if not _faces_of(path.resolve()):
                 raise StyleError(f"{path} is not an outline font that can be used")
         bundled = [DEJAVU / name for name in BUNDLED.get(font, BUNDLED["sans"])]
-        self._paths = [*(p.resolve() for p in (*named, *map(Path, extra))), *bundled]
-        self._found: dict[str, Face | None] = {}
+        users = [p.resolve() for p in (*named, *map(Path, extra))]
+        mono, bold = DEJAVU / BUNDLED["mono"][0], DEJAVU / _BOLD
+        self._paths = {  # by (bold, mono)
+            (False, False): [*users, *bundled],
+            (True, False): [*users, bold, *bundled] if font != "mono" else [*users, *bundled],
+            (False, True): [mono, *users, *bundled],
+            (True, True): [mono, *users, *bundled],
+        }
+        self._found: dict[tuple[str, bool, bool], Face | None] = {}
 
-    def _candidates(self) -> Iterator[Face]:
-        for path in self._paths:
+    def _candidates(self, bold: bool, mono: bool) -> Iterator[Face]:
+        for path in self._paths[bold, mono]:
             yield from _faces_of(path)
         for path in system_fonts():
             yield from _faces_of(path)
@@ -172,14 +207,20 @@ class FontSet:
     @property
     def main(self) -> Face:
         """The font asked first."""
-        return _faces_of(self._paths[0])[0]
+        return _faces_of(self._paths[False, False][0])[0]
 
-    def face_for(self, char: str) -> Face | None:
-        """The first font that covers a character with ink, or None. A fallback costs one open per font file, once."""
-        if char not in self._found:
-            able = (face for face in self._candidates() if face.covers(char) and self._inks(face, char))
-            self._found[char] = next(able, None)
-        return self._found[char]
+    def face_for(self, char: str, *, bold: bool = False, mono: bool = False) -> Face | None:
+        """The first font that covers a character with ink, or None. A fallback costs one open per font file, once.
+
+        Args:
+            bold: prefer the bundled bold face; where it lacks the character the face found `is_bold` not.
+            mono: prefer the bundled monospaced face.
+        """
+        key = (char, bold, mono)
+        if key not in self._found:
+            able = (face for face in self._candidates(bold, mono) if face.covers(char) and self._inks(face, char))
+            self._found[key] = next(able, None)
+        return self._found[key]
 
     @staticmethod
     def _inks(face: Face, char: str) -> bool:

@@ -7,15 +7,17 @@ an array operation is one. About 100 ns a character.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from ..page import Run
 from ..style import PageStyle
 from .atlas import Atlas, Ints
 from .line_break import break_opportunities, is_newline
+from .looks import HIDDEN, VERBATIM, looks_of
 from .raster import decode
 from .reflow import is_forced
 
@@ -49,15 +51,24 @@ class _Gap(NamedTuple):
 class _Block:
     """One block of text with what line breaking needs, offsets relative to the block."""
 
-    def __init__(self, text: str, start: int, end: int, style: PageStyle, atlas: Atlas, wrap: int) -> None:
+    def __init__(self, text: str, runs: Sequence[Run], start: int, end: int, style: PageStyle, atlas: Atlas, wrap: int) -> None:
         self.start, self.length = start, end - start
         part = text[start:end]
         self.codes = decode(part)
-        glyphs = atlas.glyphs(self.codes)  # first: it may replace the table of advances
+        looks = looks_of(runs, start, end) if runs else None
+        glyphs = atlas.glyphs(self.codes, looks)  # first: it may replace the table of advances
         advance = atlas.advance[glyphs]
+        blank = atlas.blank[glyphs]
         self.breaks: list[tuple[int, int]] = []  # mandatory: (end of paragraph, start of the next)
         self.gaps: list[_Gap] = []
-        opportunity = break_opportunities(self.codes)
+        self.hidden = self.verbatim = None
+        breaking = self.codes
+        if looks is not None:
+            self.hidden = ((looks & HIDDEN) > 0) & ~is_newline(self.codes)
+            self.verbatim = (looks & VERBATIM) > 0
+            breaking = np.where(self.hidden, np.uint32(0x0301), self.codes)  # a mark: no reason to break a line
+            self._hide(advance, blank)
+        opportunity = break_opportunities(breaking)
         self._newlines(text, style, wrap, advance, opportunity, atlas.space)
         in_gaps = {at for gap in self.gaps for at in range(gap.start, gap.end)}
         self.tabs = [at for at in np.nonzero(self.codes == 0x09)[0].tolist() if at not in in_gaps]
@@ -65,12 +76,23 @@ class _Block:
         self.gaps = sorted([*self.gaps, *(_Gap(at, at + 1, True) for at in self.tabs)])
         self.gap_starts = [gap.start for gap in self.gaps]
         self.pen = np.concatenate([[0], np.cumsum(advance, dtype=np.int64)])
-        blank = atlas.blank[glyphs]
         at = np.arange(self.length, dtype=np.int32)
         # end of the visible text before each position: just after the last character that is not blank
         self.solid = np.concatenate([[0], np.maximum.accumulate(np.where(blank, 0, at + 1))]).astype(np.int32)
         self.starts = np.nonzero(opportunity)[0].tolist()  # where a line may start
         self.reach = self.pen[self.solid[self.starts]].tolist()  # pen at the end of the line before
+
+    def _hide(self, advance: Ints, blank: Flags) -> None:
+        """Leave out the characters that are not drawn."""
+        assert self.hidden is not None
+        advance[self.hidden] = 0
+        blank |= self.hidden
+        edges = np.nonzero(np.diff(np.concatenate([[False], self.hidden, [False]]).astype(np.int8)))[0].tolist()
+        self.gaps += [_Gap(a, b, False) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+    def is_unseen(self, begin: int, stop: int) -> bool:
+        """Whether ``begin:stop`` holds characters, and only such, that are not drawn: a code fence, a table's ruler."""
+        return self.hidden is not None and bool(self.hidden[begin:stop].any()) and bool(self.solid[stop] <= begin)
 
     def _newlines(self, text: str, style: PageStyle, wrap: int, advance: Ints, opportunity: Flags, space: int) -> None:
         """Tell breaks from newlines that are joined over, and mend widths and opportunities around the latter."""
@@ -86,8 +108,10 @@ class _Block:
             skip = after - 1
             newline = after - 1  # the character that stands for the break
             marked, reflow = style.newline == "marked", style.newline == "reflow"
-            joined = code in (0x0A, 0x0D) and (
-                marked or (reflow and self._wrapped(text, self.start + at, self.start + after, wrap))
+            joined = (
+                code in (0x0A, 0x0D)
+                and not (self.verbatim is not None and self.verbatim[at])
+                and (marked or (reflow and self._wrapped(text, self.start + at, self.start + after, wrap)))
             )
             if not joined:
                 self.breaks.append((at, after))
@@ -133,10 +157,11 @@ class _Measure:
         self.align = style.align
 
 
-def lay_lines(text: str, style: PageStyle, atlas: Atlas, wrap: int) -> Iterator[LaidLine]:
+def lay_lines(text: str, runs: Sequence[Run], style: PageStyle, atlas: Atlas, wrap: int) -> Iterator[LaidLine]:
     """The lines of a text.
 
     Args:
+        runs: sorted by start.
         style: with ``newline`` resolved.
         atlas: of the style's own dpi.
         wrap: the width in characters at which the text was wrapped, for ``newline="reflow"``.
@@ -148,7 +173,7 @@ def lay_lines(text: str, style: PageStyle, atlas: Atlas, wrap: int) -> Iterator[
         end = min(position + size, len(text))
         if end < len(text) and text[end - 1] == "\r":  # never between the two halves of a newline
             end += 1
-        block = _Block(text, position, end, style, atlas, wrap)
+        block = _Block(text, _overlapping(runs, position, end), position, end, style, atlas, wrap)
         whole = end == len(text)
         paragraphs = list(block.breaks)
         if whole and (not paragraphs or paragraphs[-1][1] < block.length):
@@ -156,6 +181,9 @@ def lay_lines(text: str, style: PageStyle, atlas: Atlas, wrap: int) -> Iterator[
         begin = 0
         for stop, after in paragraphs:
             blank = not inside and block.solid[stop] <= begin
+            if not inside and block.is_unseen(begin, stop):
+                begin = after
+                continue
             if blank:
                 yield LaidLine(position + begin, (), opening)
             for start, line, _ in () if blank else _break_paragraph(block, begin, stop, measure, inside):
@@ -169,6 +197,14 @@ def lay_lines(text: str, style: PageStyle, atlas: Atlas, wrap: int) -> Iterator[
                 begin, inside = after, True
         size = BLOCK if begin else size * 2
         position += begin
+
+
+def _overlapping(runs: Sequence[Run], start: int, end: int) -> Sequence[Run]:
+    if not runs:
+        return runs
+    # a run may be as long as a code block is: those that began a block earlier are looked at too
+    low = bisect_left(runs, start - BLOCK, key=lambda run: run.start)
+    return runs[low : bisect_left(runs, end, key=lambda run: run.start)]
 
 
 def _break_paragraph(

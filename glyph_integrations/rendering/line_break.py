@@ -149,9 +149,9 @@ def break_opportunities(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
         result[word] = np.where(opens, ~_NEVER_FIRST[first], far[behind, first]) & ~_HARD_OR_SPACE[first]
     regional = (cls == _ID["RI"]) & ~attached
     if regional.any():  # LB30a: flags are pairs
-        run = at - np.maximum.accumulate(np.where((cls == _ID["RI"]), -1, at))
+        length = at - np.maximum.accumulate(np.where((cls == _ID["RI"]), -1, at))
         count = np.cumsum(regional)
-        start = at - run
+        start = at - length
         order = count - np.where(start >= 0, count[np.maximum(start, 0)], 0)
         pair = (before == _ID["RI"]) & (after == _ID["RI"]) & regional[1:]
         result = np.where(pair, order[:-1] % 2 == 0, result)

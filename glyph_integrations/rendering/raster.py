@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from ..page import Page
 from .atlas import TILE, Atlas, Ints
+from .looks import looks_of
 
 Codes = npt.NDArray[np.uint32]
 
@@ -43,7 +44,10 @@ class Pens:
         piece = np.repeat(np.arange(len(length), dtype=np.int32), length)
         self.index = np.arange(total, dtype=np.int32) + np.repeat(start - before, length).astype(np.int32)
         codes = decode(page.text)[self.index]
-        own_glyph = own.glyphs(codes)
+        looks = looks_of(page.runs, 0, len(page.text)) if page.runs else None
+        if looks is not None:
+            looks = looks[self.index]
+        own_glyph = own.glyphs(codes, looks)
         advance = own.advance[own_glyph]
         ends = np.cumsum(advance, dtype=np.int64)
         base = np.repeat((ends[before] - advance[before]) if total else before, length)
@@ -57,7 +61,7 @@ class Pens:
         here, there = pen + shift, after + shift
         if dpi != style.dpi:
             here, there = scaled(here, dpi, style.dpi), scaled(there, dpi, style.dpi)
-        self.glyph = own_glyph if atlas is own else atlas.glyphs(codes)
+        self.glyph = own_glyph if atlas is own else atlas.glyphs(codes, looks)
         if total:
             self._keep_in_box(page, atlas, dpi, here, there, before, before + length - 1)
         self.line = np.repeat(line, length).astype(np.int32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -12,13 +13,13 @@ import numpy.typing as npt
 from PIL import Image
 
 from ..errors import StyleError
-from ..page import Box, Entry, Fragment, Page, Scalar, normalize_source
+from ..page import Box, Entry, Fragment, Page, Run, Scalar, normalize_source
 from ..sources import SourceDocument
 from ..style import PageStyle
 from ..vision import VisionProfile
 from .atlas import Atlas
 from .fonts import FontSet
-from .layout import LaidLine, lay_lines
+from .layout import BLOCK, LaidLine, lay_lines
 from .page_ends import group_lines
 from .png import encode_png
 from .raster import Pens, rasterize, scaled
@@ -66,15 +67,16 @@ class Renderer:
         Raises:
             MissingGlyphError: a character that no font covers, when the style says ``missing="error"``.
         """
-        document, name = (text, source) if isinstance(text, str) else (text.text, source or text.name)
-        return self._paginate(document, normalize_source(name), dict(metadata or {}))
+        if isinstance(text, str):
+            return self._paginate(text, (), normalize_source(source), dict(metadata or {}))
+        return self._paginate(text.text, text.runs, normalize_source(source or text.name), dict(metadata or {}))
 
-    def _paginate(self, text: str, source: str, metadata: dict[str, Scalar]) -> Iterator[Page]:
+    def _paginate(self, text: str, runs: tuple[Run, ...], source: str, metadata: dict[str, Scalar]) -> Iterator[Page]:
         style, wrap = self._resolve(text, source)
         with self._lock:
             atlas = self._atlas(style, style.dpi)
         capacity = self.lines_per_page
-        groups = group_lines(lay_lines(text, style, atlas, wrap), text, capacity)
+        groups = group_lines(lay_lines(text, runs, style, atlas, wrap), text, capacity)
         seen: dict[str, int] = {}
         group = self._next(groups)
         number, start = 0, 0
@@ -82,7 +84,8 @@ class Renderer:
             following = self._next(groups)
             end = following[0].start if following else len(text)
             number += 1
-            page = self._page(text[start:end], style, group, start, source, number, metadata, atlas)
+            own = _clip(runs, start, end) if runs else ()
+            page = self._page(text[start:end], own, style, group, start, source, number, metadata, atlas)
             ordinal = seen.get(page.content_hash, 0)
             seen[page.content_hash] = ordinal + 1
             if ordinal:
@@ -96,14 +99,14 @@ class Renderer:
 
     @staticmethod
     def _page(
-        text: str, style: PageStyle, group: list[LaidLine], start: int, source: str, number: int,
+        text: str, runs: tuple[Run, ...], style: PageStyle, group: list[LaidLine], start: int, source: str, number: int,
         metadata: dict[str, Scalar], atlas: Atlas,
     ) -> Page:  # fmt: skip
         lines = tuple(tuple(Fragment(a - start, b - start, x, width) for a, b, x, width in line.fragments) for line in group)
         missing = "".join(sorted({c for c in text if ord(c) in atlas.missing})) if atlas.missing else ""
         return Page(
             text=text, style=style, lines=lines, source=source, number=number, start=start,
-            entry=Entry(continues=group[0].opening == 3), missing=missing, metadata=metadata,
+            entry=Entry(continues=group[0].opening == 3), runs=runs, missing=missing, metadata=metadata,
         )  # fmt: skip
 
     def _resolve(self, text: str, source: str) -> tuple[PageStyle, int]:
@@ -204,6 +207,13 @@ class Renderer:
         if key not in self._atlases:
             self._atlases[key] = Atlas(style, self._font_set(style), dpi)
         return self._atlases[key]
+
+
+def _clip(runs: tuple[Run, ...], start: int, end: int) -> tuple[Run, ...]:
+    """The runs of ``start:end``, counted from its start."""
+    low = bisect_left(runs, start - BLOCK, key=lambda run: run.start)
+    high = bisect_left(runs, end, key=lambda run: run.start)
+    return tuple(Run(max(a, start) - start, min(b, end) - start, role) for a, b, role in runs[low:high] if b > start)
 
 
 def scaled_length(points: float, dpi: int) -> int:
