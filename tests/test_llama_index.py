@@ -152,7 +152,8 @@ async def test_the_reader_is_lazy_and_asynchronous(folder: Path) -> None:
 
 
 def test_simple_directory_reader_can_use_the_reader(folder: Path) -> None:
-    loaded = SimpleDirectoryReader(str(folder), recursive=True, file_extractor={".txt": GlyphReader(root=str(folder))}).load_data()
+    reader = GlyphReader(root=str(folder))
+    loaded = SimpleDirectoryReader(str(folder), recursive=True, file_extractor={".txt": reader}).load_data()
     assert sorted(d.metadata["source"] for d in loaded) == ["a/notes.txt", "b/notes.txt"]
     assert {d.metadata["file_name"] for d in loaded} == {"notes.txt"}
     pages = PageNodeParser().get_nodes_from_documents(loaded)
@@ -238,7 +239,8 @@ def test_the_documents_own_exclusions_hold_for_its_pages() -> None:
 def test_pages_stay_as_they_are_when_parsed_again() -> None:
     nodes = page_nodes()
     again = PageNodeParser(style="glyph-96")(nodes)
-    assert [(n.id_, n.text, n.metadata["glyph_style"]) for n in again] == [(n.id_, n.text, n.metadata["glyph_style"]) for n in nodes]
+    assert [(n.id_, n.text) for n in again] == [(n.id_, n.text) for n in nodes]
+    assert all(n.metadata["glyph_style"].startswith("glyph-72") for n in again)
 
 
 def test_a_style_can_be_given_in_any_form_and_a_wrong_one_is_refused() -> None:
@@ -323,7 +325,8 @@ def test_filters_give_exactly_k_and_only_what_matches(store: GlyphVectorStore) -
         filters=[MetadataFilter(key="year", value=1991), MetadataFilter(key="year", value=[1994], operator=FilterOperator.IN)]
     )
     assert store.get_nodes(filters=same_field) == []
-    assert {n.metadata["glyph_n"] for n in store.get_nodes(filters=MetadataFilters(filters=[ExactMatchFilter(key="glyph_n", value=1)]))} == {1}
+    firsts = MetadataFilters(filters=[ExactMatchFilter(key="glyph_n", value=1)])
+    assert [n.metadata["glyph_n"] for n in store.get_nodes(filters=firsts)] == [1, 1, 1]
     store.delete_nodes(filters=both)
     assert not any(n.metadata["source"] == "strings.txt" for n in store.get_nodes())
 
@@ -339,7 +342,7 @@ def test_queries_can_be_limited_to_documents_and_nodes(store: GlyphVectorStore) 
     "filters",
     [
         MetadataFilters(filters=[MetadataFilter(key="year", value=1990, operator=FilterOperator.GT)]),
-        MetadataFilters(filters=[ExactMatchFilter(key="a", value=1), ExactMatchFilter(key="b", value=2)], condition=FilterCondition.OR),
+        MetadataFilters(filters=[ExactMatchFilter(key=k, value=1) for k in "ab"], condition=FilterCondition.OR),
         MetadataFilters(filters=[ExactMatchFilter(key="a", value=1)], condition=FilterCondition.NOT),
         MetadataFilters(filters=[MetadataFilter(key="a", value="text", operator=FilterOperator.IN)]),
     ],
@@ -485,13 +488,13 @@ async def test_a_vector_store_index_keeps_every_page(store: GlyphVectorStore) ->
     assert len(fresh.client) == len(nodes)
     retriever = index.as_retriever(similarity_top_k=2)
     question = "the else clause of a loop"
-    assert [n.node.node_id for n in await retriever.aretrieve(question)] == [n.node.node_id for n in retriever.retrieve(question)]
+    assert await retriever.aretrieve(question) == retriever.retrieve(question)
     await index.adelete_ref_doc("loops")
     assert {n.ref_doc_id for n in fresh.get_nodes()} == {"names", "strings"}
 
 
 def test_a_storage_context_is_written_and_read_back(store: GlyphVectorStore, tmp_path: Path) -> None:
-    index = VectorStoreIndex([], storage_context=StorageContext.from_defaults(vector_store=store), embed_model=store.embed_model)
+    index = VectorStoreIndex.from_vector_store(store, embed_model=store.embed_model)
     for _ in range(2):  # writing again replaces
         index.storage_context.persist(persist_dir=str(tmp_path))
         store.delete("names")

@@ -56,13 +56,13 @@ def ask(question: str, pages: list[Page] = PAGES, vision: str | None = "zai-org/
 @pytest.mark.parametrize("vision", ["zai-org/Glyph", None])
 def test_it_quotes_the_right_sentence_with_its_page(vision: str | None) -> None:
     assert ask("When does the ferry to Husum leave?", vision=vision).text == (
-        "“The ferry to Husum left at 06:45 every morning.” (Page 8)"
+        "“The ferry to Husum left at 06:45 every morning. The sea was calm that day.” (Page 8)"
     )
 
 
 def test_quotation_marks_inside_become_single_and_the_quotation_verifies() -> None:
     answer = ask("What was the lighthouse keeper called?")
-    assert answer.text == "“The lighthouse keeper of Amrum was called ‘Johannes’ by everyone.” (Page 3)"
+    assert answer.text == "“The lighthouse keeper of Amrum was called ‘Johannes’ by everyone. The sea was calm that day.” (Page 3)"
     (citation,) = verify_answer(answer.text, PAGES, RENDERER)
     assert citation.verified and citation.page is PAGES[0] and not citation.note
 
@@ -81,9 +81,9 @@ def test_it_reads_tagged_text_and_plain_text_as_well_as_pages() -> None:
     model = ExtractiveModel()
     question = "When does the ferry to Husum leave?"
     tagged = Turn("user", f"Context: {page_tag(PAGES[0])} {page_tag(PAGES[1])}\n\nQuestion: {question}\nAnswer:")
-    assert model.read([tagged]).text.endswith("every morning.” (Page 8)")
+    assert model.read([tagged]).text.endswith("every morning. The sea was calm that day.” (Page 8)")
     plain = [Turn("system", f"Use this context:\n{FERRY}"), Turn("user", question)]
-    assert model.read(plain).text == "“The ferry to Husum left at 06:45 every morning.”"
+    assert model.read(plain).text == "“The ferry to Husum left at 06:45 every morning. The sea was calm that day.”"
 
 
 def test_it_does_not_quote_the_question_or_earlier_answers() -> None:
@@ -100,7 +100,7 @@ def test_it_reads_what_messages_are_delivered_as() -> None:
     ]
     for vision in ("zai-org/Glyph", None):
         sent, _ = Prompt(vision, RENDERER).build(turns)
-        assert ExtractiveModel(vision).read(sent).text.endswith("06:45 every morning.” (Page 8)")
+        assert ExtractiveModel(vision).read(sent).text.endswith("06:45 every morning. The sea was calm that day.” (Page 8)")
 
 
 def test_usage_counts_the_turns_as_the_model_it_stands_for() -> None:

@@ -61,7 +61,7 @@ def document_id(document: Document) -> str:
     if document.id is not None:
         return document.id
     values = json.dumps([document.page_content, plain_metadata(document.metadata)], sort_keys=True, default=str)
-    return hashlib.blake2b(values.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+    return hashlib.blake2b(values.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def plain_source(document_id: str) -> str:

@@ -4,8 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 from ..errors import PictureSizeError
+
+
+class Counting(Protocol):
+    """What a picture of a size costs a family of models."""
+
+    @property
+    def grid(self) -> int:
+        """Pages are padded to multiples of this many pixels."""
+
+    def size(self, width: int, height: int) -> tuple[int, int] | None:
+        """Width and height after resizing, in pixels, all tiles together; None where that is not known."""
+
+    def count(self, width: int, height: int) -> int:
+        """Prompt tokens for a picture of this size."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +46,7 @@ class SmartResize:
 
     def size(self, width: int, height: int) -> tuple[int, int]:
         """Width and height after resizing, in pixels."""
-        _check(width, height)
+        check_area(width, height)
         grid = self.grid
         if self.frames > 1 and (height < grid or width < grid):
             scale = max(grid / height, grid / width)
@@ -74,7 +89,7 @@ class LongestEdge:
 
     def size(self, width: int, height: int) -> tuple[int, int]:
         """Width and height after resizing, in pixels."""
-        _check(width, height)
+        check_area(width, height)
         ratio = max(height / self.longest_edge, width / self.longest_edge)
         if ratio > 1:
             height, width = math.floor(height / ratio), math.floor(width / ratio)
@@ -88,6 +103,7 @@ class LongestEdge:
         return (columns // self.grid + 1) * (rows // self.grid)
 
 
-def _check(width: int, height: int) -> None:
+def check_area(width: int, height: int) -> None:
+    """Raise PictureSizeError for a picture without area."""
     if width < 1 or height < 1:
         raise PictureSizeError(f"a picture of {width} x {height} pixels has no area")
