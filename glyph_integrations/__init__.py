@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .embedding import LexicalEmbedder
+    from .embedding import LexicalEmbedder, TextEmbedder
     from .errors import GlyphError
     from .index import PageIndex
     from .page import Page, PageHit
@@ -34,6 +34,7 @@ __all__ = [
     "PageIndex",
     "PageStyle",
     "Renderer",
+    "TextEmbedder",
     "VisionProfile",
     "__version__",
     "count_text_tokens",
@@ -44,7 +45,7 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "embedding": ("LexicalEmbedder",),
+    "embedding": ("LexicalEmbedder", "TextEmbedder"),
     "errors": ("GlyphError",),
     "index": ("PageIndex",),
     "page": ("Page", "PageHit"),

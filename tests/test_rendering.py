@@ -353,7 +353,7 @@ def test_page_ends_take_lines_one_at_a_time() -> None:
 
         while True:
             taken += 1
-            yield LaidLine(taken * 10, ((taken * 10, taken * 10 + 9, 0, 5),), 2)
+            yield LaidLine(taken * 10, ((taken * 10, taken * 10 + 9, 0, 5, 0),), 2)
 
     next(group_lines(lines(), "x" * 100_000, 82))
     assert taken < 82 * 4

@@ -2,5 +2,6 @@
 
 from .embedder import Embedder
 from .lexical import LexicalEmbedder, lexical_features
+from .text import TextEmbedder
 
-__all__ = ["Embedder", "LexicalEmbedder", "lexical_features"]
+__all__ = ["Embedder", "LexicalEmbedder", "TextEmbedder", "lexical_features"]

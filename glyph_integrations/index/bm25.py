@@ -122,7 +122,7 @@ class Bm25:
                 self._record(mark)
             except (OSError, ValueError) as error:
                 self._writer = None
-                message = f"BM25 in {self._folder or 'memory'} cannot be written: {error}; pages are stored, it catches up later"
+                message = f"BM25 in {self._folder or 'memory'} cannot be written: {error}; the pages are stored; it catches up"
                 raise GlyphError(message) from error
         if self._index:
             self._use(self._index)

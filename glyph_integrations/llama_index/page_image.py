@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 from typing import Any
 
 from llama_index.core.base.llms.types import BaseContentBlock, ImageBlock, TextBlock
@@ -15,13 +16,15 @@ from ..reading.placement import Candidate, Gate
 from ..vision import VisionProfile
 from .page_nodes import pages_in
 
+_log = logging.getLogger("glyph_integrations")
+
 
 class PageImagePostprocessor(BaseNodePostprocessor):
     """Puts the picture of each page on its retrieved node, for query engines with ``multimodal=True`` and any vision LLM.
 
     A page whose text costs the model no more than its picture stays as it is, and so does a node that holds no page.
-    LlamaIndex takes every image for 2,125 tokens, and where it believes the context full it sends some in further calls
-    or (``simple_summarize``) drops them; these pictures state what they really cost.
+    LlamaIndex takes every image for 2,125 tokens, and where it believes the context full it makes further calls or, in mode
+    ``simple_summarize``, drops what is left. These pictures state what they really cost, and a drop is logged as a warning.
 
     Attributes:
         vision: the model that will see them: a `VisionProfile` or the model's name.
@@ -84,20 +87,32 @@ class PageImageNode(ImageNode):
         return "PageImageNode"
 
     def get_content_blocks(self, metadata_mode: MetadataMode = MetadataMode.NONE) -> list[BaseContentBlock]:
-        """The picture, then what page it is. In this order since what LlamaIndex drops when it cuts a message is what does not
-        come first; and the caption counts nothing, so that no cut parts it from its picture, whose cost includes it."""
-        picture = PageImageBlock(image=base64.b64decode(self.image or ""), image_mimetype="image/png", tokens=self.tokens)
+        """The picture, then what page it is. The caption counts nothing (the picture's cost includes it), so that it goes into
+        the call that what stands before it goes into."""
+        data = base64.b64decode(self.image or "")
+        picture = PageImageBlock(image=data, image_mimetype="image/png", label=self.label, tokens=self.tokens)
         return [picture, CaptionBlock(text=f"(The picture above is {self.label}.)")]
 
 
 class PageImageBlock(ImageBlock):
     """An image that knows what it costs."""
 
+    label: str = ""
     tokens: int = 0
 
     async def aestimate_tokens(self, *args: Any, **kwargs: Any) -> int:
         """Tokens of the image and its caption."""
         return self.tokens
+
+    async def atruncate(self, max_tokens: int, tokenizer: Any = None, reverse: bool = False) -> BaseContentBlock:  # type: ignore[override]
+        """An image cannot be cut. Where there is no room for it LlamaIndex drops it and all that follows: this says so."""
+        if self.tokens <= max_tokens:
+            return self
+        _log.warning(
+            "%s and what follows it are left out, since LlamaIndex takes the context window for full: retrieve fewer pages, "
+            "tell the LLM its real context_window, or use GlyphSynthesizer", self.label,
+        )  # fmt: skip
+        return CaptionBlock(text=f"({self.label} and what follows it are left out.)")
 
 
 class CaptionBlock(TextBlock):

@@ -19,7 +19,7 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.bridge.pydantic import Field
 from llama_index.core.llms.callbacks import llm_chat_callback
 
-from ..reading import Answer, AnswerChunk, PageModel, Turn
+from ..reading import Answer, AnswerChunk, PageModel, PagePart, Part, TextPart, Turn
 from ..vision import VisionProfile
 from .page_llm import PageLLM
 
@@ -66,45 +66,53 @@ class PageModelLLM(PageLLM):
         vision: VisionProfile | None = self.model.vision
         return vision
 
-    @llm_chat_callback()
-    def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        """The answer to a conversation."""
-        return super().chat(messages, **kwargs)
-
-    @llm_chat_callback()
-    async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        """`chat`, without blocking the event loop."""
-        return await super().achat(messages, **kwargs)
-
-    @llm_chat_callback()
-    def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
-        """`chat` in chunks."""
-        return super().stream_chat(messages, **kwargs)
-
-    @llm_chat_callback()
-    async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
-        """`stream_chat`, without blocking the event loop."""
-        return await super().astream_chat(messages, **kwargs)
+    # -- the call: observers are told here, of pages by their labels, since a synthesizer of ours comes with turns -------
 
     def send(self, turns: list[Turn], **kwargs: Any) -> ChatResponse:
         """The model's answer to turns that are ready to go."""
-        return _response(self.model.read(turns, **self._options(kwargs)))
+
+        @llm_chat_callback()
+        def read(llm: PageModelLLM, messages: Sequence[ChatMessage], **options: Any) -> ChatResponse:
+            return _response(llm.model.read(turns, **options))
+
+        response: ChatResponse = read(self, _described(turns), **self._options(kwargs))
+        return response
 
     async def asend(self, turns: list[Turn], **kwargs: Any) -> ChatResponse:
         """`send`, without blocking the event loop."""
-        return _response(await self.model.aread(turns, **self._options(kwargs)))
+
+        @llm_chat_callback()
+        async def read(llm: PageModelLLM, messages: Sequence[ChatMessage], **options: Any) -> ChatResponse:
+            return _response(await llm.model.aread(turns, **options))
+
+        response: ChatResponse = await read(self, _described(turns), **self._options(kwargs))
+        return response
 
     def send_stream(self, turns: list[Turn], **kwargs: Any) -> Iterator[ChatResponse]:
         """`send` in chunks."""
-        so_far = _SoFar()
-        for chunk in self.model.stream(turns, **self._options(kwargs)):
-            yield so_far.plus(chunk)
+
+        @llm_chat_callback()
+        def read(llm: PageModelLLM, messages: Sequence[ChatMessage], **options: Any) -> ChatResponseGen:
+            so_far = _SoFar()
+            for chunk in llm.model.stream(turns, **options):
+                yield so_far.plus(chunk)
+
+        yield from read(self, _described(turns), **self._options(kwargs))
 
     async def asend_stream(self, turns: list[Turn], **kwargs: Any) -> AsyncIterator[ChatResponse]:
         """`send_stream`, without blocking the event loop."""
-        so_far = _SoFar()
-        async for chunk in self.model.astream(turns, **self._options(kwargs)):
-            yield so_far.plus(chunk)
+
+        @llm_chat_callback()
+        async def read(llm: PageModelLLM, messages: Sequence[ChatMessage], **options: Any) -> ChatResponseAsyncGen:
+            async def chunks() -> ChatResponseAsyncGen:
+                so_far = _SoFar()
+                async for chunk in llm.model.astream(turns, **options):
+                    yield so_far.plus(chunk)
+
+            return chunks()
+
+        async for chunk in await read(self, _described(turns), **self._options(kwargs)):
+            yield chunk
 
     def _options(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         return kwargs if self.max_tokens is None else {"max_tokens": self.max_tokens, **kwargs}
@@ -121,6 +129,17 @@ class _SoFar:
         self.reasoning += chunk.reasoning
         answer = Answer(self.text, chunk.usage, chunk.stop_reason or "", chunk.model, reasoning=self.reasoning, raw=chunk.raw)
         return _response(answer).model_copy(update={"delta": chunk.text})
+
+
+def _described(turns: Sequence[Turn]) -> list[ChatMessage]:
+    """What observers are told was asked: pictures would be megabytes."""
+
+    def text(part: Part) -> str:
+        if isinstance(part, PagePart):
+            return f"[{part.page.label} as an image]"
+        return part.text if isinstance(part, TextPart) else f"[{type(part).__name__}]"
+
+    return [ChatMessage(role=MessageRole(turn.role), content="\n\n".join(map(text, turn.parts))) for turn in turns]
 
 
 def _response(answer: Answer) -> ChatResponse:

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from llama_index.core.base.response.schema import RESPONSE_TYPE
+from llama_index.core.base.response.schema import RESPONSE_TYPE, Response
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.callbacks.schema import CBEventType, EventPayload
 from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW
@@ -41,14 +41,15 @@ class GlyphSynthesizer(BaseSynthesizer):
     them with `citations_of`. In a stream they are there when it has ended.
 
     Args:
-        llm: a LlamaIndex chat LLM or a `PageModel`; default ``Settings.llm``.
+        llm: a LlamaIndex chat LLM or a `PageModel`; default ``Settings.llm``. Of a `GlyphLLM` its model is used, with its
+            ``vision`` but none of its other settings.
         vision: how the model counts images: a `VisionProfile` or a model's name. None: known by the model's name; where that is
             unknown, pages go as text.
         budget: most tokens of the prompt. None: three quarters of the profile's or the LLM's context window, whichever is less.
         renderer: measures and draws (default ``Renderer()``).
         order, dpi, sidecar: as for `ContextBuilder`.
         cite: ask the model, in one line, to quote with page numbers.
-        streaming: answer in a stream.
+        streaming: answer in a stream; structured output comes whole all the same.
         empty_response: the answer when nothing was retrieved, or no page fits the budget; the model is not asked then.
         callback_manager: as for `BaseSynthesizer`.
 
@@ -85,13 +86,14 @@ class GlyphSynthesizer(BaseSynthesizer):
         profile = VisionProfile.get(vision) if vision is not None else vision_of(llm)
         if isinstance(llm, GlyphLLM):
             llm = llm.llm
+        self._structured = isinstance(llm, StructuredLLM)
         super().__init__(
-            llm=llm, callback_manager=callback_manager, streaming=streaming,
+            llm=llm, callback_manager=callback_manager, streaming=streaming and not self._structured,
             empty_response=empty_response or "No answer: no page was found for this question.",
         )  # fmt: skip
         self._reader = llm if isinstance(llm, PageLLM) else GlyphLLM(llm=llm, vision=profile, renderer=renderer)
         self._instructions = [Turn("system", llm.system_prompt)] if llm.system_prompt else []
-        if cite and not isinstance(llm, StructuredLLM):
+        if cite and not self._structured:
             self._instructions = with_cite(self._instructions)
         if budget is None:
             budget = _default_budget(profile, llm)
@@ -150,12 +152,12 @@ class GlyphSynthesizer(BaseSynthesizer):
 
     def _respond(self, question: str, nodes: Sequence[NodeWithScore], found: dict[str, Any]) -> RESPONSE_TEXT_TYPE:
         turns, report = self._context(question, nodes)
-        found.update(results("", report, None))
+        found.update(self._results("", report))
         if not report.pages:
             return self._empty_response_generator() if self._streaming else self._empty_response
         if not self._streaming:
             text = self._reader.send(turns).message.content or ""
-            found.update(results(text, report, self._builder.gate.renderer))
+            found.update(self._results(text, report))
             return text
 
         def stream() -> Generator[str, None, None]:
@@ -163,18 +165,18 @@ class GlyphSynthesizer(BaseSynthesizer):
             for chunk in self._reader.send_stream(turns):
                 text += chunk.delta or ""
                 yield chunk.delta or ""
-            found.update(results(text, report, self._builder.gate.renderer))
+            found.update(self._results(text, report))
 
         return stream()
 
     async def _arespond(self, question: str, nodes: Sequence[NodeWithScore], found: dict[str, Any]) -> RESPONSE_TEXT_TYPE:
         turns, report = await asyncio.to_thread(self._context, question, nodes)
-        found.update(results("", report, None))
+        found.update(self._results("", report))
         if not report.pages:
             return self._empty_response_agenerator() if self._streaming else self._empty_response
         if not self._streaming:
             text = (await self._reader.asend(turns)).message.content or ""
-            found.update(await asyncio.to_thread(results, text, report, self._builder.gate.renderer))
+            found.update(await asyncio.to_thread(self._results, text, report))
             return text
 
         async def stream() -> AsyncGenerator[str, None]:
@@ -182,7 +184,7 @@ class GlyphSynthesizer(BaseSynthesizer):
             async for chunk in self._reader.asend_stream(turns):
                 text += chunk.delta or ""
                 yield chunk.delta or ""
-            found.update(await asyncio.to_thread(results, text, report, self._builder.gate.renderer))
+            found.update(await asyncio.to_thread(self._results, text, report))
 
         return stream()
 
@@ -191,8 +193,14 @@ class GlyphSynthesizer(BaseSynthesizer):
         turns, report = self._builder.build(question, [page for pages in laid_out for page in pages])
         return [*self._instructions, *turns], report
 
+    def _results(self, text: str, report: ContextReport) -> dict[str, Any]:
+        return results("" if self._structured else text, report, self._builder.gate.renderer)
+
     def _response(self, answer: Any, nodes: list[NodeWithScore], found: dict[str, Any]) -> RESPONSE_TYPE:
-        response = self._prepare_response_output(answer, nodes)
+        if answer is self._empty_response:  # which is not to be parsed as structured output
+            response: RESPONSE_TYPE = Response(answer, nodes, self._get_metadata_for_response([n.node for n in nodes]))
+        else:
+            response = self._prepare_response_output(answer, nodes)
         response.metadata = {**(response.metadata or {}), "glyph": found}  # which a stream fills at its end
         return response
 

@@ -9,9 +9,12 @@ import numpy.typing as npt
 
 from ..errors import MissingGlyphError
 from ..style import PageStyle
+from .bidi import mirror
 from .fonts import NOTHING, Bitmap, FontSet, is_visible
 from .looks import BOLD, DRAWN, MONO, SLANT, Looks
+from .shaping import Cluster, Shaper, draw_cluster, shaped_spans
 
+Codes = npt.NDArray[np.uint32]
 Ints = npt.NDArray[np.int32]
 TILE = 8  # pixels that are copied at once
 MARK = "\u21b5"  # drawn for a newline in mode "marked"
@@ -65,21 +68,63 @@ class Atlas:
         self._ink = Ink(np.zeros(1024, np.int32), np.zeros(1024, np.int32), np.zeros(1024, np.uint8))
         self._inked = 0
         self.missing: set[int] = set()
+        self._shaper = Shaper(fonts, self.em, style.horizontal_scale)
+        self._clusters: dict[tuple[object, ...], int] = {}  # what is drawn -> glyph number
+        self._no_width = self._append(NOTHING, blank=False)  # of the characters of a cluster but the first
         space = self._bitmap(" ").advance
         self.space = space if space > 0 else max(1, round(self.em / 4))
 
     # -- glyphs ---------------------------------------------------------------------------------------------------------
 
-    def glyphs(self, codes: npt.NDArray[np.uint32], looks: Looks | None = None) -> Ints:
-        """Glyph number of each code point; draws those seen for the first time.
+    def glyphs(self, codes: Codes, looks: Looks | None = None, levels: npt.NDArray[np.uint8] | None = None) -> Ints:
+        """Glyph number of each character; draws those seen for the first time. Of a cluster (a letter with its marks, a
+        ligature) the first character has the glyph, the others have one without ink or width.
 
         Args:
-            codes: ``uint32[n]``.
+            codes: ``uint32[n]`` code points.
             looks: ``uint8[n]`` flags of `looks`; None when all are plain.
+            levels: ``uint8[n]`` bidirectional levels; None when all are 0.
 
         Raises:
             MissingGlyphError: no font covers a character and the style says ``missing="error"``.
         """
+        found = self._single(codes if levels is None else mirrored(codes, levels), looks)
+        for start, end in shaped_spans(codes):
+            self._shape(found, codes, looks, levels, start, end)
+        return found
+
+    def _shape(
+        self, found: Ints, codes: Codes, looks: Looks | None, levels: npt.NDArray[np.uint8] | None, start: int, end: int
+    ) -> None:
+        """Glyph numbers of a stretch that must be shaped, in pieces of one look and level."""
+        while start < end:
+            look = int(looks[start]) & DRAWN if looks is not None else 0
+            level = int(levels[start]) if levels is not None else 0
+            stop = start + 1
+            while (
+                stop < end and (looks is None or int(looks[stop]) & DRAWN == look) and (levels is None or levels[stop] == level)
+            ):
+                stop += 1
+            word = "".join(map(chr, codes[start:stop].tolist()))
+            for cluster in self._shaper.shape(word, rtl=bool(level & 1), bold=bool(look & BOLD), mono=bool(look & MONO)):
+                if cluster.key:
+                    number = self._cluster(cluster, look, word)
+                    rest = number if self.blank[number] and not self.advance[number] else self._no_width
+                    found[start + cluster.start] = number
+                    found[start + cluster.start + 1 : start + cluster.end] = rest
+            start = stop
+
+    def _cluster(self, cluster: Cluster, look: int, word: str) -> int:
+        key = (*cluster.key, cluster.advance, look)
+        if key not in self._clusters:
+            bold, slant = bool(look & BOLD), bool(look & SLANT)
+            scale = self._style.horizontal_scale
+            drawn = draw_cluster(cluster.key, cluster.advance, self.em, scale, mono=self._mono, bold=bold, slant=slant)
+            blank = not any(map(is_visible, word[cluster.start : cluster.end]))
+            self._clusters[key] = self._append(drawn, blank=blank)
+        return self._clusters[key]
+
+    def _single(self, codes: Codes, looks: Looks | None) -> Ints:
         if looks is None:
             return self._plain(codes, 0)
         drawn = looks & np.uint8(DRAWN)
@@ -89,7 +134,7 @@ class Atlas:
             found[chosen] = self._plain(codes[chosen], look)
         return found
 
-    def _plain(self, codes: npt.NDArray[np.uint32], look: int) -> Ints:
+    def _plain(self, codes: Codes, look: int) -> Ints:
         if look not in self._glyph:
             self._glyph[look] = np.full(0x110000, -1, np.int32)
         table = self._glyph[look]
@@ -114,6 +159,9 @@ class Atlas:
             drawn = self._visible(char, look)
         else:
             drawn = self._invisible(char, look)
+        return self._append(drawn, blank=not is_visible(char))
+
+    def _append(self, drawn: Bitmap, *, blank: bool) -> int:
         number = len(self._bitmaps)
         if number == len(self.advance):
             self.advance, self.left, self.right = (np.resize(a, number * 2) for a in (self.advance, self.left, self.right))
@@ -123,7 +171,7 @@ class Atlas:
         self.advance[number] = max(0, drawn.advance)
         self.left[number] = min(0, drawn.left) if drawn.ink.size else 0
         self.right[number] = drawn.left + drawn.ink.shape[1]
-        self.blank[number] = not drawn.ink.size and not is_visible(char)
+        self.blank[number] = blank and not drawn.ink.size
         return number
 
     def _visible(self, char: str, look: int) -> Bitmap:
@@ -230,6 +278,15 @@ class Atlas:
     def ink(self) -> Ink:
         """The ink outside of cells."""
         return self._ink
+
+
+def mirrored(codes: Codes, levels: npt.NDArray[np.uint8]) -> Codes:
+    """The code points drawn: brackets and the like face the other way at odd levels (UAX 9, L4)."""
+    odd = np.nonzero(levels & 1)[0]
+    drawn = codes.copy()
+    for at in odd[codes[odd] < 0x10000].tolist():
+        drawn[at] = mirror(int(codes[at]))
+    return drawn
 
 
 def escape(char: str) -> str:

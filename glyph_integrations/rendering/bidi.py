@@ -1,4 +1,4 @@
-"""Text that runs right to left: the Unicode bidirectional algorithm (UAX 9, Unicode 15.0), over whole arrays of code points.
+"""Text that runs right to left: levels and order by the Unicode bidirectional algorithm (UAX 9, Unicode 15.0).
 
 Two passes over single characters remain: one over explicit controls (X1-X8), one over brackets (N0). All other rules are
 array operations on the isolating run sequences (BD13) laid one after another, each between two borders, its sos and eos.
@@ -6,82 +6,51 @@ array operations on the isolating run sequences (BD13) laid one after another, e
 
 from __future__ import annotations
 
-import re
 import zlib
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import PageFormatError
+from .bidi_sequences import (
+    AL,
+    AN,
+    CLASSES,
+    CONTEXT,
+    CS,
+    EN,
+    ES,
+    ET,
+    FSI,
+    LRI,
+    NSM,
+    ON,
+    PDI,
+    WS,
+    B,
+    BidiState,
+    L,
+    R,
+    S,
+    Sequences,
+    first_strong,
+    isolating_run_sequences,
+)
 
 Codes = npt.NDArray[np.uint32]
 _Bytes = npt.NDArray[np.uint8]
 _Flags = npt.NDArray[np.bool_]
 _Slots = npt.NDArray[np.int32]
 
-# strong, numbers, weak, neutral, and from BN what X9 removes: a rule about a kind is one comparison
-CLASSES = "L R AL EN AN ES ET CS NSM ON WS S B LRI RLI FSI PDI BN LRE LRO RLE RLO PDF".split()
 OPENING, CLOSING, DIRECTED = 0x20, 0x40, 0x80  # beside the class in each byte: brackets; whether needs_bidi
-(L, R, AL, EN, AN, ES, ET, CS, NSM, ON, WS, S, B, LRI, RLI, FSI, PDI, BN, LRE, LRO, RLE, RLO, PDF) = range(len(CLASSES))
-
-_MAX_DEPTH = 125  # BD2
 _MAX_BRACKETS = 63  # BD16
 _CANONICAL = {0x2329: 0x3008, 0x232A: 0x3009}  # the angle brackets, the only canonical equivalents among brackets
-_KIND = {LRE: "e", RLE: "e", LRO: "l", RLO: "r", LRI: "i", RLI: "i"}
-_LETTERS = dict(zip("LRAENTCSOI", (L, R, AL, EN, AN, ET, CS, ES, ON, LRI), strict=True))
-_CLASS_LETTER = {number: letter for letter, number in _LETTERS.items()}
-
 _SIDE = np.full(len(CLASSES), 2, np.uint8)  # what a neutral sees (N1): L, R, or nothing
 _SIDE[[L, R, EN, AN]] = L, R, R, R
 _RAISE = np.zeros((2, len(CLASSES)), np.uint8)  # I1, I2
 _RAISE[0, [R, EN, AN]] = 1, 2, 2
 _RAISE[1, [L, EN, AN]] = 1
-
-
-class BidiState(NamedTuple):
-    """What the part of a paragraph before a cut means for the part behind it.
-
-    Attributes:
-        base: The paragraph's direction: 0 left to right, 1 right to left.
-        open: Embeddings, overrides and isolates that are open, outermost first, each as its level (1 to 125) and its
-            kind: ``e`` embedding, ``l`` or ``r`` override, ``i`` isolate.
-        overflow: How many isolates and embeddings are open beyond the greatest depth.
-        context: Level and one to four characters that stand for all text before the cut in each isolating run sequence
-            that goes on: the last strong one, the last number behind it, what the text ends with, an isolate initiator.
-
-    ``str()`` gives a short form (``"0"``, ``"1;;;1AE"``), which ``parse`` reads.
-    """
-
-    base: int = 0
-    open: tuple[tuple[int, str], ...] = ()
-    overflow: tuple[int, int] = (0, 0)
-    context: tuple[tuple[int, str], ...] = ()
-
-    def __str__(self) -> str:
-        stack, context = ("".join(f"{level}{letters}" for level, letters in pairs) for pairs in (self.open, self.context))
-        return f"{self.base};{stack};{'{},{}'.format(*self.overflow) if any(self.overflow) else ''};{context}".rstrip(";")
-
-    @classmethod
-    def parse(cls, text: str) -> BidiState:
-        """The state that ``str()`` wrote. Raises PageFormatError when it is not one."""
-        form = r"([01])(?:;((?:\d{1,3}[elri])*)(?:;((?:\d{1,9},\d{1,9})?)(?:;((?:\d{1,3}[LRAENTCSO]{0,4}I?)*))?)?)?"
-        match = re.fullmatch(form, text, re.ASCII)
-        if match is None:
-            raise PageFormatError(f"not the state of a bidirectional paragraph: {text[:80]!r}")
-        stack, context = (
-            tuple((int(level), letters) for level, letters in re.findall(r"(\d+)([A-Za-z]+)", match[group] or ""))
-            for group in (2, 4)
-        )
-        isolates, embeddings = map(int, (match[3] or "0,0").split(","))
-        levels = [int(match[1]), *(level for level, _ in stack)]
-        nested = all(a < b for a, b in zip(levels, levels[1:], strict=False)) and levels[-1] <= _MAX_DEPTH  # noqa: RUF007
-        initiators = sum(letters.endswith("I") for _, letters in context)
-        if not nested or any(level > _MAX_DEPTH for level, _ in context) or initiators != sum(k == "i" for _, k in stack):
-            raise PageFormatError(f"not the state of a bidirectional paragraph: its levels do not nest: {text[:80]!r}")
-        return cls(levels[0], stack, (isolates, embeddings), context)
 
 
 @cache
@@ -104,29 +73,19 @@ def mirror(code: int) -> int:
 
 def paragraph_direction(codes: Codes) -> int:
     """0 or 1, by the first strong character outside isolates (P2, P3); 0 when there is none."""
-    return _first_strong(_table()[0][codes] & 31).get(-1, 0)
+    return first_strong(_table()[0][codes] & 31).get(-1, 0)
 
 
-def _first_strong(types: _Bytes) -> dict[int, int]:
-    """Direction of the first strong character of the paragraph (key -1) and inside each isolate (key: its position)."""
-    strong = np.flatnonzero(types <= AL)
-    events = np.flatnonzero((types >= B) & (types <= PDI))
-    following = np.searchsorted(strong, np.concatenate([[0], events]))
-    directions = [*(types[strong] > L).tolist(), 0]
-    places = [*strong.tolist(), len(types)]
-    owners, found = [-1], {}
-    bounds = zip([-1, *events.tolist()], [*events.tolist(), len(types)], following.tolist(), strict=True)
-    for at, end, first in bounds:
-        cls = int(types[at]) if at >= 0 else -1
-        if cls == B:
-            owners = [at]
-        elif cls == PDI and len(owners) > 1:
-            owners.pop()
-        elif LRI <= cls <= FSI:
-            owners.append(at)
-        if places[first] < end:
-            found.setdefault(owners[-1], int(directions[first]))
-    return found
+def _start(types: _Bytes, start: BidiState | int | None) -> tuple[BidiState, dict[int, int]]:
+    """The state before a text, and the directions of its isolates where one is to be found."""
+    found = first_strong(types) if start is None or (types == FSI).any() else {}
+    if start is None:
+        return BidiState(found.get(-1, 0)), found
+    if isinstance(start, BidiState):
+        return start, found
+    if start not in (0, 1):
+        raise ValueError(f"the base direction is 0 (left to right) or 1 (right to left), not {start}")
+    return BidiState(int(start)), found
 
 
 def resolve_levels(codes: Codes, start: BidiState | int | None = None) -> _Bytes:
@@ -148,7 +107,7 @@ def resolve_levels(codes: Codes, start: BidiState | int | None = None) -> _Bytes
         return np.zeros(len(codes), np.uint8)
     flags = _table()[0][codes]
     state, isolates = _start(flags & 31, start)
-    text = _sequences(flags & 31, state, isolates)[0]
+    text = isolating_run_sequences(flags & 31, state, isolates)[0]
     lead = text.lead
     if len(text.slot) == 0:
         return np.full(len(codes), state.base, np.uint8)
@@ -179,7 +138,7 @@ def state_after(codes: Codes, end: int | None = None, start: BidiState | int | N
         return BidiState()
     types = _table()[0][codes] & 31
     state, isolates = _start(types, start)
-    text, after, openers = _sequences(types[:end], state, isolates)
+    text, after, openers = isolating_run_sequences(types[:end], state, isolates)
     if len(text.kept) == 0 or text.last == B:
         return after
     _marks(text.types)
@@ -197,7 +156,7 @@ def state_after(codes: Codes, end: int | None = None, start: BidiState | int | N
     return after._replace(context=tuple(context))
 
 
-def _summary(text: _Sequences, slot: int, to_end: bool) -> str:
+def _summary(text: Sequences, slot: int, to_end: bool) -> str:
     """The few characters that mean the same to what follows as the whole sequence up to here."""
     first = int(text.borders[np.searchsorted(text.borders, slot, "right") - 1])
     types = text.types[first : slot + 1]
@@ -211,133 +170,7 @@ def _summary(text: _Sequences, slot: int, to_end: bool) -> str:
         if rest[-1] == ET and (rest != ET).any():
             found.append(ON)  # these signs do not touch the number
         found.append(min(int(rest[-1]), ON))
-    return "".join(_CLASS_LETTER[number] for number in found)
-
-
-def _start(types: _Bytes, start: BidiState | int | None) -> tuple[BidiState, dict[int, int]]:
-    """The state before a text, and the directions of its isolates where one is to be found."""
-    found = _first_strong(types) if start is None or (types == FSI).any() else {}
-    if start is None:
-        return BidiState(found.get(-1, 0)), found
-    if isinstance(start, BidiState):
-        return start, found
-    if start not in (0, 1):
-        raise ValueError(f"the base direction is 0 (left to right) or 1 (right to left), not {start}")
-    return BidiState(int(start)), found
-
-
-class _Sequences(NamedTuple):
-    """The isolating run sequences of a text, each between its borders, one after another in slots."""
-
-    types: _Bytes  # class in each slot, L or R in borders
-    levels: _Bytes  # explicit level in each slot
-    borders: _Slots  # the slot of each sos
-    kept: _Slots  # positions in context and text that X9 keeps
-    slot: _Slots  # and their slots
-    lead: int  # how many positions are context
-    last: int  # class of the last character kept
-
-
-def _sequences(types: _Bytes, state: BidiState, isolates: dict[int, int]) -> tuple[_Sequences, BidiState, list[int]]:
-    """Also the state behind the text, without its context, and the positions of initiators still open."""
-    letters = [(level, _LETTERS[letter]) for level, group in state.context for letter in group]
-    lead = len(letters)
-    types = np.concatenate([np.array([cls for _, cls in letters], np.uint8), types])
-    levels, forced, links, after, openers = _explicit(types, lead, state, isolates)
-    levels[:lead] = [level for level, _ in letters]
-    forced[:lead] = types[:lead]
-    kept = np.flatnonzero(types < BN).astype(np.int32)  # X9
-    original, levels, forced = types[kept], levels[kept], forced[kept]
-    count = len(kept)
-    if count == 0:
-        return _Sequences(forced, levels, kept, kept, kept, lead, ON), after, openers
-    opens = np.ones(count, bool)  # a level run (BD7) opens here
-    opens[1:] = (levels[1:] != levels[:-1]) | (original[:-1] == B)
-    first = np.flatnonzero(opens)
-    last = np.append(first[1:], count) - 1
-    base = np.array([state.base], np.uint8)
-    before = np.concatenate([base, levels[last[:-1]]])
-    behind = np.where((original[last] >= LRI) & (original[last] <= FSI), base, np.concatenate([levels[first[1:]], base]))
-    sos = np.maximum(before, levels[first]) & 1  # X10
-    eos = np.maximum(behind, levels[last]) & 1
-    run = np.cumsum(opens, dtype=np.int32) - 1
-    order = np.arange(count, dtype=np.int32)
-    sequence = run
-    if links:  # BD13: a run that ends with an initiator goes on where its isolate ends
-        ends = run[np.searchsorted(kept, np.array(links))]
-        joined = np.arange(len(first))
-        final = joined.copy()
-        for a, b in ends[ends[:, 0] != ends[:, 1]].tolist():
-            joined[b] = joined[a]
-            final[joined[b]] = b
-        heads = joined == np.arange(len(first))
-        sos, eos = sos[heads], eos[final[heads]]
-        sequence = (np.cumsum(heads, dtype=np.int32) - 1)[joined][run]
-        order = np.argsort(sequence, kind="stable").astype(np.int32)
-    sizes = np.bincount(sequence).astype(np.int32)
-    borders = np.concatenate([[0], np.cumsum(sizes + 2)[:-1]]).astype(np.int32)
-    place = np.arange(count, dtype=np.int32) + 2 * sequence[order] + 1
-    slots = np.zeros(count + 2 * len(sizes), np.uint8)
-    slots[borders], slots[borders + sizes + 1] = sos, eos
-    slots[place] = forced[order]
-    padded = np.zeros(len(slots), np.uint8)
-    padded[place] = levels[order]
-    slot = np.empty(count, np.int32)
-    slot[order] = place
-    return _Sequences(slots, padded, borders, kept, slot, lead, int(original[-1])), after, openers
-
-
-def _explicit(
-    types: _Bytes, lead: int, state: BidiState, isolates: dict[int, int]
-) -> tuple[_Bytes, _Bytes, list[tuple[int, int]], BidiState, list[int]]:
-    """X1 to X8: levels, classes after overrides, pairs of initiator and PDI, the state behind, initiators left open."""
-    stack = [(state.base, "e"), *state.open]
-    too_deep, ignored = state.overflow  # isolates, embeddings
-    openers = np.flatnonzero(types[:lead] == LRI).tolist()
-    links: list[tuple[int, int]] = []
-    where = lead + np.flatnonzero(types[lead:] >= B)
-    where = where[types[where] != BN]
-    entries = [stack[-1]]  # what is on top before the first control and after each
-    for at, cls in zip(where.tolist(), types[where].tolist(), strict=True):
-        if cls == PDI:  # X6a
-            if too_deep:
-                too_deep -= 1
-            elif openers:
-                ignored = 0
-                while stack.pop()[1] != "i":
-                    pass
-                links.append((openers.pop(), at))
-        elif cls == PDF:  # X7
-            if not too_deep and ignored:
-                ignored -= 1
-            elif not too_deep and len(stack) > 1 and stack[-1][1] != "i":
-                stack.pop()
-        elif cls == B:  # X8
-            del stack[1:]
-            openers, too_deep, ignored = [], 0, 0
-        else:  # X2 to X5c
-            if cls == FSI:
-                cls = RLI if isolates.get(at - lead) else LRI
-            level = stack[-1][0] + 1
-            level += (level & 1) != (cls in (RLE, RLO, RLI))
-            if level <= _MAX_DEPTH and not too_deep and not ignored:
-                stack.append((level, _KIND[cls]))
-                if cls in (LRI, RLI):
-                    openers.append(at)
-            elif cls in (LRI, RLI):
-                too_deep += 1
-            elif not too_deep:
-                ignored += 1
-        entries.append(stack[-1])
-    lengths = np.diff(where, prepend=0, append=len(types))
-    level = np.array([level for level, _ in entries], np.uint8)
-    kind = np.array(["elri".index(kind) for _, kind in entries], np.uint8)
-    levels, kinds = np.repeat(level, lengths), np.repeat(kind, lengths)
-    outside = (types[where] >= LRI) & (types[where] <= FSI)  # an initiator is on the level it leaves
-    levels[where[outside]], kinds[where[outside]] = level[:-1][outside], kind[:-1][outside]
-    forced = np.where(kinds == 1, L, np.where(kinds == 2, R, types)).astype(np.uint8)
-    after = BidiState(state.base, tuple(stack[1:]), (too_deep, ignored))
-    return levels, forced, links, after, openers
+    return "".join(CONTEXT[number] for number in found)
 
 
 def _last(wanted: _Flags) -> _Slots:
@@ -379,7 +212,7 @@ def _weak(types: _Bytes) -> None:
     types[(types == EN) & (types[_last(types <= R)] == L)] = L  # W7
 
 
-def _brackets(text: _Sequences, codes: Codes, flags: _Bytes, bases: _Slots | None) -> None:
+def _brackets(text: Sequences, codes: Codes, flags: _Bytes, bases: _Slots | None) -> None:
     """N0, in place; ``bases`` as from ``_marks``."""
     types, levels = text.types, text.levels
     at = text.lead + np.flatnonzero(flags & (OPENING | CLOSING))
@@ -429,9 +262,7 @@ def _pairs(slots: _Slots, codes: Codes, opens: _Flags, sequences: npt.NDArray[np
     """BD16: the slots of opening and closing brackets that match, by sequence; the closing ones ascend."""
     pairs: list[tuple[int, int]] = []
     current, waiting, places = -1, [], []
-    for slot, code, opening, sequence in zip(
-        slots.tolist(), codes.tolist(), opens.tolist(), sequences.tolist(), strict=True
-    ):
+    for slot, code, opening, sequence in zip(slots.tolist(), codes.tolist(), opens.tolist(), sequences.tolist(), strict=True):
         if sequence != current:
             current, waiting, places, full = sequence, [], [], False
         code = _CANONICAL.get(code, code)

@@ -20,6 +20,7 @@ from freetype.raw import (
     FT_Matrix,
     FT_Outline_Embolden,
     FT_Outline_Transform,
+    FT_Outline_Translate,
     FT_Render_Glyph,
 )
 
@@ -63,6 +64,8 @@ class Face:
         """Raises `StyleError` when the file is not a font that can be scaled."""
         self.path, self.index = path, index
         self._em = 0.0
+        self.weight: float | None = None
+        """Of a variable font: the weight chosen."""
         try:
             self._face = freetype.Face(str(path), index)
         except (freetype.FT_Exception, OSError) as error:
@@ -74,6 +77,7 @@ class Face:
 
     def _set_regular_weight(self) -> None:
         axes = self._face.get_variation_info().axes
+        self.weight = next((min(max(400.0, a.minimum), a.maximum) for a in axes if a.tag == "wght"), None)
         values = [min(max(400.0, a.minimum), a.maximum) if a.tag == "wght" else a.default for a in axes]
         self._face.set_var_design_coords(values)
 
@@ -104,11 +108,19 @@ class Face:
             bold: thicken the strokes, for a font without a bold face.
             slant: lean to the right.
         """
+        return self.glyph_bitmap(FT_Get_Char_Index(self._face._FT_Face, ord(char)), mono=mono, bold=bold, slant=slant)
+
+    def glyph_bitmap(
+        self, glyph: int, x: int = 0, y: int = 0, *, mono: bool = False, bold: bool = False, slant: bool = False
+    ) -> Bitmap:
+        """`bitmap` of a glyph by its number in the font, moved by ``x`` and ``y`` 64ths of a pixel."""
         face = self._face._FT_Face
-        if FT_Load_Glyph(face, FT_Get_Char_Index(face, ord(char)), freetype.FT_LOAD_TARGET_MONO if mono else 0):
+        if FT_Load_Glyph(face, glyph, freetype.FT_LOAD_TARGET_MONO if mono else 0):
             return NOTHING
         slot = face.contents.glyph.contents
         outline = ctypes.byref(slot.outline)
+        if x or y:
+            FT_Outline_Translate(outline, x, y)
         if bold:
             FT_Outline_Embolden(outline, max(16, round(self._em * 64 / 20)))
         if slant:

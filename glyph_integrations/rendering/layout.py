@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from ..page import Run
 from ..style import PageStyle
 from .atlas import Atlas, Ints
+from .bidi import line_levels, needs_bidi, paragraph_direction, resolve_levels, visual_runs
 from .line_break import break_opportunities, is_newline
 from .looks import HIDDEN, VERBATIM, looks_of
 from .raster import decode
@@ -26,8 +28,8 @@ LONGEST_LINE = 4096  # characters; only text without width (marks, format charac
 Flags = npt.NDArray[np.bool_]
 
 
-Pieces = tuple[tuple[int, int, int, int], ...]
-"""Start, end, x and width of each fragment."""
+Pieces = tuple[tuple[int, int, int, int, int], ...]
+"""Start, end, x, width and level of each fragment."""
 
 
 class LaidLine(NamedTuple):
@@ -56,7 +58,11 @@ class _Block:
         part = text[start:end]
         self.codes = decode(part)
         looks = looks_of(runs, start, end) if runs else None
-        glyphs = atlas.glyphs(self.codes, looks)  # first: it may replace the table of advances
+        self.levels: npt.NDArray[np.uint8] | None = None
+        self.bases: dict[int, int] = {}
+        if needs_bidi(self.codes):
+            self.levels, self.bases = self._levels()
+        glyphs = atlas.glyphs(self.codes, looks, self.levels)  # first: it may replace the table of advances
         advance = atlas.advance[glyphs]
         blank = atlas.blank[glyphs]
         self.breaks: list[tuple[int, int]] = []  # mandatory: (end of paragraph, start of the next)
@@ -81,6 +87,31 @@ class _Block:
         self.solid = np.concatenate([[0], np.maximum.accumulate(np.where(blank, 0, at + 1))]).astype(np.int32)
         self.starts = np.nonzero(opportunity)[0].tolist()  # where a line may start
         self.reach = self.pen[self.solid[self.starts]].tolist()  # pen at the end of the line before
+
+    def _levels(self) -> tuple[npt.NDArray[np.uint8], dict[int, int]]:
+        """Bidirectional levels, paragraph by paragraph, and the base direction by paragraph start."""
+        levels = np.zeros(self.length, np.uint8)
+        ends = np.nonzero(is_newline(self.codes))[0].tolist()
+        bases = {}
+        start = 0
+        for end in (*ends, self.length):
+            part = self.codes[start:end]
+            if len(part):
+                base = paragraph_direction(part)
+                bases[start] = base
+                if base or needs_bidi(part):
+                    levels[start:end] = resolve_levels(part, base)
+                    levels[end : end + 1] = base
+            start = end + 1
+        return levels, bases
+
+    def base_at(self, at: int) -> int:
+        """Base direction of the paragraph around an offset: 0 left to right, 1 right to left."""
+        if not self.bases:
+            return 0
+        starts = list(self.bases)
+        found = bisect_right(starts, at) - 1
+        return self.bases[starts[found]] if found >= 0 else 0
 
     def _hide(self, advance: Ints, blank: Flags) -> None:
         """Leave out the characters that are not drawn."""
@@ -228,6 +259,8 @@ def _break_paragraph(
             return
         visible = int(block.solid[after])
         line = _fragments(block, start, max(start, visible), x, measure.tab)
+        if block.levels is not None and line:
+            line = _bidirectional(block, line, x, room, block.base_at(start))
         if measure.align != "left" and line:
             line = _aligned(line, measure, x, room, last=after >= stop)
         yield start, line, after
@@ -284,12 +317,12 @@ def _fragments(block: _Block, start: int, end: int, x: int, tab: int) -> Pieces:
     at = bisect_left(block.gap_starts, start)
     if at == len(block.gaps) or block.gaps[at].start >= end:
         width = block.pen.item(end) - block.pen.item(start)
-        return ((block.start + start, block.start + end, x, width),)
+        return ((block.start + start, block.start + end, x, width, 0),)
     pieces, pen, cursor = [], x, start
     for gap in (*block.gaps[at : bisect_left(block.gap_starts, end)], _Gap(end, end, False)):
         width = block.pen.item(gap.start) - block.pen.item(cursor)
         if gap.start > cursor:
-            pieces.append((block.start + cursor, block.start + gap.start, pen, width))
+            pieces.append((block.start + cursor, block.start + gap.start, pen, width, 0))
         pen += width
         if gap.tab:
             pen = x + ((pen - x) // tab + 1) * tab
@@ -299,12 +332,41 @@ def _fragments(block: _Block, start: int, end: int, x: int, tab: int) -> Pieces:
     return tuple(pieces)
 
 
+def _bidirectional(block: _Block, line: Pieces, x: int, room: int, base: int) -> Pieces:
+    """The pieces of a line cut where the direction changes, at their places from left to right; in a right-to-left paragraph
+    the line ends at the right edge."""
+    assert block.levels is not None
+    first, last = line[0][0] - block.start, line[-1][1] - block.start
+    levels = line_levels(block.codes[first:last], block.levels[first:last], base)
+    if not base and not levels.any():
+        return tuple((*piece[:4], 0) for piece in line)
+    gaps = {a[1]: b[2] - a[2] - a[3] for a, b in pairwise(line)}  # room after a piece: a tab, a joined newline
+    cuts = sorted({at for start, end, *_ in line for at in (start - block.start - first, end - block.start - first)})
+    pen = x
+    placed = []
+    for start, end, level in visual_runs(levels):
+        inner = [start, *(c for c in cuts if start < c < end), end]
+        spans = list(pairwise(inner))
+        for a, b in reversed(spans) if level & 1 else spans:
+            at, stop = first + a, first + b
+            if not any(piece[0] <= block.start + at < piece[1] for piece in line):
+                continue
+            width = block.pen.item(stop) - block.pen.item(at)
+            gap = gaps.get(block.start + stop, 0)
+            if level & 1:
+                pen += gap
+            placed.append((block.start + at, block.start + stop, pen, width, level))
+            pen += width + (0 if level & 1 else gap)
+    shift = max(0, x + room - pen) if base else 0
+    return tuple(sorted((a, b, at + shift, width, level) for a, b, at, width, level in placed))
+
+
 def _aligned(line: Pieces, measure: _Measure, x: int, room: int, *, last: bool) -> Pieces:
-    start, end, pen, width = line[-1]
-    spare = x + room - (pen + width)
+    start, end, pen, width, level = line[-1]
+    spare = x + room - max(piece[2] + piece[3] for piece in line)
     if measure.align == "justify":
         if last or len(line) > 1 or spare <= 0:
             return line
-        return ((start, end, pen, width + spare),)
+        return ((start, end, pen, width + spare, level),)
     shift = spare if measure.align == "right" else spare // 2
-    return tuple((start, end, pen + max(0, shift), width) for start, end, pen, width in line)
+    return tuple((start, end, pen + max(0, shift), width, level) for start, end, pen, width, level in line)

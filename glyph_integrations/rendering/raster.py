@@ -26,7 +26,7 @@ class Pens:
     """Pen positions of every drawn character of a page, at the resolution of an atlas.
 
     Attributes:
-        index: ``int32[n]`` offset of each drawn character in the page's text.
+        index: ``int32[n]`` offset of each drawn character in the page's text; on a line from left to right.
         glyph: ``int32[n]`` its glyph number.
         line: ``int32[n]`` its line, from 0.
         x: ``int32[n]`` pen position in pixels from the left edge.
@@ -36,8 +36,8 @@ class Pens:
     def __init__(self, page: Page, own: Atlas, atlas: Atlas, dpi: int) -> None:
         """``own`` is the atlas of the style's dpi, whose advances placed the lines; ``atlas`` that of ``dpi``."""
         style = page.style
-        table = np.array([(n, *f[:4]) for n, line in enumerate(page.lines) for f in line], np.int32).reshape(-1, 5)
-        line, start, end, x, width = table.T
+        table = np.array([(n, *f) for n, line in enumerate(page.lines) for f in line], np.int32).reshape(-1, 6)
+        line, start, end, x, width, level = table.T
         length = end - start
         total = int(length.sum())
         before = np.cumsum(length) - length  # drawn characters before each fragment
@@ -47,7 +47,9 @@ class Pens:
         looks = looks_of(page.runs, 0, len(page.text)) if page.runs else None
         if looks is not None:
             looks = looks[self.index]
-        own_glyph = own.glyphs(codes, looks)
+        backward = level & 1
+        levels = np.repeat(level, length).astype(np.uint8) if backward.any() else None
+        own_glyph = own.glyphs(codes, looks, levels)
         advance = own.advance[own_glyph]
         ends = np.cumsum(advance, dtype=np.int64)
         base = np.repeat((ends[before] - advance[before]) if total else before, length)
@@ -57,15 +59,25 @@ class Pens:
             natural = after[before + length - 1]
             if (natural != width).any():
                 pen, after = self._fit(style.align == "justify", codes, piece, pen, after, natural, width)
+        if levels is not None:  # right to left, the pen starts at the right end
+            wide = np.repeat(width, length)
+            pen, after = np.where(levels & 1, wide - after, pen), np.where(levels & 1, wide - pen, after)
         shift = np.repeat(x, length).astype(np.int32)
         here, there = pen + shift, after + shift
         if dpi != style.dpi:
             here, there = scaled(here, dpi, style.dpi), scaled(there, dpi, style.dpi)
-        self.glyph = own_glyph if atlas is own else atlas.glyphs(codes, looks)
+        self.glyph = own_glyph if atlas is own else atlas.glyphs(codes, looks, levels)
         if total:
-            self._keep_in_box(page, atlas, dpi, here, there, before, before + length - 1)
+            ends = before + length - 1
+            first, last = np.where(backward, ends, before), np.where(backward, before, ends)
+            self._keep_in_box(page, atlas, dpi, here, there, first, last)
         self.line = np.repeat(line, length).astype(np.int32)
         self.x, self.width = here, np.maximum(there - here, 0)
+        if levels is not None:  # from left to right, as tiles are copied
+            order = np.lexsort((self.width, self.x, self.line))
+            self.index, self.glyph, self.line, self.x, self.width = (
+                column[order] for column in (self.index, self.glyph, self.line, self.x, self.width)
+            )
 
     @staticmethod
     def _fit(justify: bool, codes: Codes, piece: Ints, pen: Ints, after: Ints, natural: Ints, width: Ints) -> tuple[Ints, Ints]:
@@ -96,8 +108,9 @@ class Pens:
         here[first] = np.maximum(here[first], left - atlas.left[self.glyph[first]])
         nudged = np.maximum(right - atlas.right[self.glyph[last]], left - atlas.left[self.glyph[last]])
         here[last] = np.minimum(here[last], nudged)
-        long = last > first  # the cell before the moved glyph ends where that now begins
-        there[last[long] - 1] = np.minimum(there[last[long] - 1], here[last[long]])
+        long = last != first  # the cell before the moved glyph ends where that now begins
+        before = np.where(last > first, last - 1, last + 1)[long]
+        there[before] = np.minimum(there[before], here[last[long]])
 
 
 def rasterize(page: Page, own: Atlas, atlas: Atlas, dpi: int, width: int, height: int) -> npt.NDArray[np.uint8]:

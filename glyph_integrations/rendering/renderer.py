@@ -102,7 +102,9 @@ class Renderer:
         text: str, runs: tuple[Run, ...], style: PageStyle, group: list[LaidLine], start: int, source: str, number: int,
         metadata: dict[str, Scalar], atlas: Atlas,
     ) -> Page:  # fmt: skip
-        lines = tuple(tuple(Fragment(a - start, b - start, x, width) for a, b, x, width in line.fragments) for line in group)
+        lines = tuple(
+            tuple(Fragment(a - start, b - start, x, width, level) for a, b, x, width, level in line.fragments) for line in group
+        )
         missing = "".join(sorted({c for c in text if ord(c) in atlas.missing})) if atlas.missing else ""
         return Page(
             text=text, style=style, lines=lines, source=source, number=number, start=start,

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from .counting import LongestEdge, SmartResize
+from .counting import Counting, LongestEdge, SmartResize
 from .profile import VisionProfile, count_visual_tokens
 from .text_tokens import TextTokens, Tokenizer, count_text_tokens
+from .tiling import ClosestTiling, RowsOfTiles, SameForAll
 
 __all__ = [
+    "ClosestTiling",
+    "Counting",
     "LongestEdge",
+    "RowsOfTiles",
+    "SameForAll",
     "SmartResize",
     "TextTokens",
     "Tokenizer",

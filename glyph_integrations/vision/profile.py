@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from ..errors import UnknownModelError
-from .counting import LongestEdge, SmartResize
+from .counting import Counting
 
 
 @dataclass(frozen=True)
@@ -22,37 +23,52 @@ class VisionProfile:
         counting: from a picture's size to prompt tokens; it holds the pixel limits and the source of the formula.
         native: whether the model sees every page pixel as drawn: nothing is resampled within the pixel limits when both
             sides are multiples of `grid`. False where ordinary page sizes are shrunk or cut into tiles.
+            Never true of a hosted model, where it cannot be checked.
         style: the recommended preset of `PageStyle`.
         context_window: tokens of prompt and answer together, by the model's own configuration; None if unknown.
         max_images: most pictures in one prompt; None if only the context window limits them.
+        source: where the vendor of a hosted model publishes its rule, which is not verified here. None: the rule is that of
+            the model's own processor, and is tested against it.
+        thinking: what begins and ends the reasoning in an answer of the family's models that reason; None if there is none.
+        transcriber: whether the model only writes down what a picture shows, and answers no questions.
         pattern: regular expression that matches the start of the last part of a model's name, in lower case.
     """
 
     name: str
-    counting: SmartResize | LongestEdge
+    counting: Counting
     native: bool
     style: str = "glyph-96"
     context_window: int | None = None
     max_images: int | None = None
+    source: str | None = None
+    thinking: tuple[str, str] | None = None
+    transcriber: bool = False
     pattern: str = ""
 
     @property
     def grid(self) -> int:
-        """Sides that are multiples of this many pixels are not resampled."""
+        """Pages are padded to multiples of this many pixels; models with `native` do not resample them then."""
         return self.counting.grid
+
+    @property
+    def verified(self) -> bool:
+        """Whether counts are those of the model's own processor, to the token; False: by a published rule, not verified."""
+        return self.source is None
 
     def count(self, width: int, height: int) -> int:
         """Every prompt token that a picture of this size (pixels) adds: its patches and the tokens that enclose them.
 
-        What a chat template puts between pictures (labels, newlines) is text, and is not counted here.
+        Marks that begin and end a picture, a row or a tile count, and so do newlines that the processor itself puts between
+        tiles. What a chat template puts between pictures (labels, newlines) is text, and is not counted here.
 
         Raises:
             PictureSizeError: a side is not positive, or the model's own processor refuses the shape.
         """
         return self.counting.count(width, height)
 
-    def resized(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height (pixels) at which the model sees a picture of this size.
+    def resized(self, width: int, height: int) -> tuple[int, int] | None:
+        """Width and height (pixels) at which the model sees a picture of this size, all tiles together; None where that is
+        not known.
 
         Raises:
             PictureSizeError: as for `count`.
@@ -72,6 +88,21 @@ class VisionProfile:
         return model if isinstance(model, VisionProfile) else _find(model)
 
     @classmethod
+    def from_processor(cls, processor: Any) -> VisionProfile:
+        """The profile of any model whose transformers processor is at hand (``AutoProcessor.from_pretrained(...)``).
+
+        Every number is the processor's own: the tokens that a picture adds to a prompt, the grid, the context window (where
+        its tokenizer knows it) and the name of the checkpoint. Style, thinking and the like are those of the known family
+        that the name belongs to, if any. A first picture is run through the processor right away.
+
+        Raises:
+            ModelError: this is no processor of text and pictures, or it has neither a chat template nor a placeholder.
+        """
+        from .processors import read_processor
+
+        return read_processor(processor)
+
+    @classmethod
     def known(cls) -> tuple[VisionProfile, ...]:
         """One profile per known model family."""
         from .families import FAMILIES
@@ -79,18 +110,23 @@ class VisionProfile:
         return FAMILIES
 
 
+def checkpoint_name(model: str) -> str:
+    """The last part of a repository id, a path, or a folder of the Hugging Face cache."""
+    path = re.sub(r"[/\\]snapshots[/\\][^/\\]+$", "", model.strip().rstrip("/\\"))
+    return re.split(r"[/\\]|models--.*--", path)[-1]
+
+
 @cache
 def _find(model: str) -> VisionProfile:
     known = VisionProfile.known()
-    path = re.sub(r"[/\\]snapshots[/\\][^/\\]+$", "", model.strip().rstrip("/\\").casefold())  # of a Hugging Face cache
-    last = re.split(r"[/\\]|models--.*--", path)[-1]
+    last = checkpoint_name(model).casefold()
     for profile in known:
         if last == profile.name or re.match(profile.pattern, last):
             return profile
     families = ", ".join(profile.name for profile in known)
     raise UnknownModelError(
         f"no vision profile for model {model!r}. Known families: {families}. "
-        "Pass the name of the family it belongs to, or a VisionProfile of your own"
+        "Pass the name of the family it belongs to, or a VisionProfile (of a loaded processor: VisionProfile.from_processor)"
     )
 
 

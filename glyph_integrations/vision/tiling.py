@@ -65,7 +65,8 @@ class ClosestTiling:
 @cache
 def _arrangements(fewest: int, most: int) -> tuple[tuple[int, int], ...]:
     sides = range(1, most + 1)
-    return tuple(sorted(((c, r) for c in sides for r in sides if fewest <= c * r <= most), key=lambda tiles: tiles[0] * tiles[1]))
+    found = [(columns, rows) for columns in sides for rows in sides if fewest <= columns * rows <= most]
+    return tuple(sorted(found, key=lambda tiles: tiles[0] * tiles[1]))
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,9 @@ class RowsOfTiles:
     """The longer side is brought to ``longest_edge``, up or down; the picture is squeezed into whole tiles and cut, and an
     overview goes along.
 
-    The formula is ``SmolVLMImageProcessor`` and ``SmolVLMProcessor`` of transformers (those of Idefics3 are the same). Each tile
-    has two marks before it, and the overview three around it. Rows end in a newline, the last one in two: these are counted, one
-    token a row, as the families' tokenizers have a token for two newlines.
+    The formula is ``SmolVLMImageProcessor`` and ``SmolVLMProcessor`` of transformers; those of Idefics3 are the same. Each
+    tile has two marks before it, and the overview three around it. Rows end in a newline, the last one in two: these count as
+    one token a row, since the tokenizers of these models have one for two newlines.
 
     Attributes:
         tile: side of a tile and of the overview in pixels.
@@ -92,17 +93,13 @@ class RowsOfTiles:
     def size(self, width: int, height: int) -> tuple[int, int]:
         """Width and height of all tiles together."""
         check_area(width, height)
-        longer, shorter = max(width, height), min(width, height)
-        ratio = width / height if width >= height else height / width
-        if width < height:  # as the processor divides: by the width over the height, whichever is longer
-            shorter = int(self.longest_edge * (width / height))
-        else:
-            shorter = int(self.longest_edge / ratio)
-        longer, shorter = self.longest_edge, max(1, shorter + shorter % 2)
-        tiled = math.ceil(longer / self.tile) * self.tile
-        across = int(tiled * (shorter / longer)) if width < height else int(tiled / (longer / shorter))
-        across = math.ceil(across / self.tile) * self.tile
-        return (across, tiled) if width < height else (tiled, across)
+        wide, shape = width >= height, width / height
+        shorter = int(self.longest_edge / shape if wide else self.longest_edge * shape)
+        shorter = max(1, shorter + shorter % 2)
+        longer = math.ceil(self.longest_edge / self.tile) * self.tile
+        shape = self.longest_edge / shorter if wide else shorter / self.longest_edge
+        shorter = max(1, math.ceil(int(longer / shape if wide else longer * shape) / self.tile)) * self.tile
+        return (longer, shorter) if wide else (shorter, longer)
 
     def count(self, width: int, height: int) -> int:
         """Prompt tokens for a picture of this size."""
