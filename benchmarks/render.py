@@ -1,6 +1,7 @@
 """Speed of drawing beside reportlab + pdf2image (poppler), the way the official Glyph renderer draws, in one run.
 
-    python benchmarks/render.py [TEXT ...]      # needs reportlab, pdf2image and poppler-utils; default: the shared corpora's novel
+    pip install reportlab pdf2image             # and poppler-utils from the system
+    python benchmarks/render.py [TEXT ...]      # default: a novel of the shared corpora
 
 Both draw the same text with the same font (DejaVu Sans 9 on 10 points, margins 10, 72 dpi) on one core. The baseline gets
 groups of 30 lines as reportlab paragraphs, the whole document as one PDF, rasterised by poppler as pdf2image does by default

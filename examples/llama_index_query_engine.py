@@ -8,7 +8,7 @@ from llama_index.core.query_engine import RetrieverQueryEngine
 from glyph_integrations import ExtractiveModel
 from glyph_integrations.llama_index import GlyphRetriever, GlyphSynthesizer, GlyphVectorStore, PageNodeParser, citations_of
 
-QUESTION = "Which functions are asynchronous generators?"
+QUESTION = "When are default parameter values evaluated?"
 
 # the language reference that comes with Python, as one document (a file would come from GlyphReader().load_data(path))
 text = "\n\n".join(sorted(set(topics.values())))
@@ -24,7 +24,7 @@ print(f"{len(text):,} characters on {len(nodes)} pages")
 # GlyphSynthesizer(OpenAILike(model="zai-org/Glyph", api_base="http://127.0.0.1:8000/v1", is_chat_model=True), cite=True)
 engine = RetrieverQueryEngine(
     GlyphRetriever(store, similarity_top_k=3),
-    response_synthesizer=GlyphSynthesizer(ExtractiveModel(vision="zai-org/Glyph")),
+    response_synthesizer=GlyphSynthesizer(ExtractiveModel(vision="zai-org/Glyph", quotes=1)),
 )
 response = engine.query(QUESTION)
 

@@ -62,7 +62,9 @@ def test_it_quotes_the_right_sentence_with_its_page(vision: str | None) -> None:
 
 def test_quotation_marks_inside_become_single_and_the_quotation_verifies() -> None:
     answer = ask("What was the lighthouse keeper called?")
-    assert answer.text == "“The lighthouse keeper of Amrum was called ‘Johannes’ by everyone. The sea was calm that day.” (Page 3)"
+    assert (
+        answer.text == "“The lighthouse keeper of Amrum was called ‘Johannes’ by everyone. The sea was calm that day.” (Page 3)"
+    )
     (citation,) = verify_answer(answer.text, PAGES, RENDERER)
     assert citation.verified and citation.page is PAGES[0] and not citation.note
 

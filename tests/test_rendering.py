@@ -39,9 +39,11 @@ RENDERERS = [Renderer(style) for style in STYLES]
 
 words = st.text(st.sampled_from("abcdefgjpqyfWMÅÉŞ.,;:!?-'\"()[]{}/\\%$0123456789“”‘’—…"), min_size=1, max_size=12)
 odd = st.sampled_from(
-    ["\n", "\n\n", "\r\n", "\r", "\t", "  ", "\f", "\x00", "\x07", "\u00ad", "\u200b", "\u200d", "e\u0301\u0323", "\u0301"]
-    + ["中文字，", "。」", "한글", "\U0001f600", "\u3000", "\u00a0", "\u2028", "\ud800", "\ue000", "x" * 80, "Ǻ", "\ufeff"]
-    + ["a\n b", "- item\n"]
+    [
+        *("\n", "\n\n", "\r\n", "\r", "\t", "  ", "\f", "\x00", "\x07", "\u00ad", "\u200b", "\u200d", "e\u0301\u0323"),
+        *("中文字，", "。」", "한글", "\U0001f600", "\u3000", "\u00a0", "\u2028", "\ud800", "\ue000", "x" * 80, "Ǻ", "\ufeff"),
+        *("a\n b", "- item\n", "\u0301"),
+    ]
 )
 texts = st.lists(st.one_of(words, st.just(" "), odd, st.text(max_size=4)), max_size=60).map("".join)
 renderers = st.sampled_from(RENDERERS)

@@ -9,9 +9,9 @@ from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult, LLMResult
 
-from ..page import Box, Page
-from ..reading import REGISTRY, Citation, verify_answer
+from ..reading import Citation, verify_answer
 from ..reading.registry import PageSource
+from ..reading.results import read_citations
 from .page_documents import pages_of
 
 
@@ -35,8 +35,7 @@ def citations_of(answer: Any, pages: PageSource | None = None) -> list[Citation]
     """
     message = _message(answer)
     if message is not None:
-        found = message.response_metadata.get("glyph", {})
-        return [_citation(values, pages) for values in found.get("citations", ())]
+        return read_citations(message.response_metadata.get("glyph", {}), pages)
     if isinstance(answer, Mapping) and isinstance(answer.get("answer"), str):
         documents = answer.get("context")
         if isinstance(documents, Sequence) and all(isinstance(d, Document) for d in documents):
@@ -59,20 +58,3 @@ def _message(answer: Any) -> BaseMessage | None:
         found = [m for value in answer if (m := _message(value))]
         return next((m for m in reversed(found) if isinstance(m, AIMessage)), None)
     return None
-
-
-def _citation(values: Mapping[str, Any], pages: PageSource | None) -> Citation:
-    return Citation(
-        quote=values["quote"], verified=values["verified"], page=_page(values["page_id"], pages), line=values["line"],
-        start=values["start"], end=values["end"], boxes=tuple(Box(*box) for box in values["boxes"]),
-        repaired=values["repaired"], claimed=values["claimed"], note=values["note"],
-    )  # fmt: skip
-
-
-def _page(page_id: str | None, pages: PageSource | None) -> Page | None:
-    if page_id is None:
-        return None
-    page = REGISTRY.page(page_id)
-    if page is None and pages is not None:
-        page = pages(page_id) if callable(pages) else next(iter(pages.get([page_id])), None)
-    return page

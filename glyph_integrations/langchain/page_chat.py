@@ -16,12 +16,12 @@ from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import PrivateAttr
 
-from ..reading import ContextReport, Prompt, TextPart, Turn, verify_answer
+from ..reading import ContextReport, Prompt, Turn
+from ..reading.results import answer_results, with_cite
 from ..rendering import Renderer
 from ..vision import VisionProfile
 from .messages import to_turns
 
-_CITE = "Quote the words you rely on, in quotation marks, each with its page, as in “…” (Page 7)."
 _FORMATTED = {"tools", "functions", "tool_choice", "response_format", "format", "response_schema"}
 
 
@@ -169,7 +169,7 @@ class PageChat(BaseChatModel):
     def _prepare(self, messages: Sequence[BaseMessage], kwargs: dict[str, Any]) -> tuple[list[Turn], ContextReport]:
         turns = to_turns(messages)
         if self.cite and not _FORMATTED & {key for key, value in kwargs.items() if value}:
-            asked, report = self._prompt.build(_with_cite(turns))
+            asked, report = self._prompt.build(with_cite(turns))
             if report.pages:
                 return asked, report
         return self._prompt.build(turns)
@@ -178,34 +178,12 @@ class PageChat(BaseChatModel):
         generations = []
         for generation in result.generations:
             message = generation.message
-            metadata = {**message.response_metadata, "glyph": self._results(message.text, report)}
+            metadata = {**message.response_metadata, "glyph": answer_results(message.text, report, self._prompt.gate.renderer)}
             message = message.model_copy(update={"response_metadata": metadata})
             generations.append(generation.model_copy(update={"message": message}))
         return ChatResult(generations=generations, llm_output=result.llm_output)
 
     def _with_results(self, chunk: ChatGenerationChunk, text: str, report: ContextReport) -> ChatGenerationChunk:
-        metadata = {**chunk.message.response_metadata, "glyph": self._results(text, report)}
+        metadata = {**chunk.message.response_metadata, "glyph": answer_results(text, report, self._prompt.gate.renderer)}
         message = chunk.message.model_copy(update={"response_metadata": metadata})
         return chunk.model_copy(update={"message": message})
-
-    def _results(self, text: str, report: ContextReport) -> dict[str, Any]:
-        pages = () if _is_json(text) else report.pages  # the strings of a structured answer are no quotations
-        citations = verify_answer(text, pages, self._prompt.gate.renderer) if pages else []
-        return {"report": report.to_dict(), "citations": [citation.to_dict() for citation in citations]}
-
-
-def _with_cite(turns: list[Turn]) -> list[Turn]:
-    """The turns with the line that asks for quotations, in the system turn, so that it is no part of the question."""
-    if turns and turns[0].role == "system":
-        return [turns[0].with_parts((*turns[0].parts, TextPart(_CITE))), *turns[1:]]
-    return [Turn("system", _CITE), *turns]
-
-
-def _is_json(text: str) -> bool:
-    if not text.lstrip().startswith(("{", "[")):
-        return False
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True

@@ -8,21 +8,13 @@ from typing import Any
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse
 from llama_index.core.base.response.schema import AsyncStreamingResponse, PydanticResponse, Response, StreamingResponse
 
-from ..page import Box, Page
-from ..reading import REGISTRY, Citation, ContextReport, verify_answer
+from ..page import Page
+from ..reading import Citation, verify_answer
 from ..reading.registry import PageSource
-from ..rendering import Renderer
+from ..reading.results import read_citations
 from .page_nodes import pages_in
 
-CITE = "Quote the words you rely on, in quotation marks, each with its page, as in “…” (Page 7)."
-
 _Response = Response | StreamingResponse | AsyncStreamingResponse | PydanticResponse
-
-
-def results(text: str, report: ContextReport, renderer: Renderer | None) -> dict[str, Any]:
-    """The plain values that answers carry under ``glyph``: ``report`` and ``citations``."""
-    citations = verify_answer(text, report.pages, renderer) if report.pages else []
-    return {"report": report.to_dict(), "citations": [citation.to_dict() for citation in citations]}
 
 
 def citations_of(answer: Any, pages: PageSource | None = None) -> list[Citation]:
@@ -53,22 +45,4 @@ def citations_of(answer: Any, pages: PageSource | None = None) -> list[Citation]
     if not isinstance(values, Mapping) or "citations" not in values:
         advice = "use verify_answer(text, pages)" if isinstance(answer, str | ChatMessage) else "read a stream to its end first"
         raise TypeError(f"no citations in a {type(answer).__name__}: {advice}")
-    known = {page.id: page for page in sources}
-    return [_citation(v, known.get(v["page_id"]) or _page(v["page_id"], pages)) for v in values["citations"]]
-
-
-def _citation(values: Mapping[str, Any], page: Page | None) -> Citation:
-    return Citation(
-        quote=values["quote"], verified=values["verified"], page=page, line=values["line"], start=values["start"],
-        end=values["end"], boxes=tuple(Box(*box) for box in values["boxes"]), repaired=values["repaired"],
-        claimed=values["claimed"], note=values["note"],
-    )  # fmt: skip
-
-
-def _page(page_id: str | None, pages: PageSource | None) -> Page | None:
-    if page_id is None:
-        return None
-    page = REGISTRY.page(page_id)
-    if page is None and pages is not None:
-        page = pages(page_id) if callable(pages) else next(iter(pages.get([page_id])), None)
-    return page
+    return read_citations(values, pages, sources)

@@ -52,9 +52,7 @@ class PageImagePostprocessor(BaseNodePostprocessor):
         """Name in serialised form."""
         return "PageImagePostprocessor"
 
-    def _postprocess_nodes(
-        self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
-    ) -> list[NodeWithScore]:
+    def _postprocess_nodes(self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None) -> list[NodeWithScore]:
         gate = Gate(self.vision, self.renderer, self.dpi)
         pages = pages_in(n.node for n in nodes)
         placements = {p.page.id: p for p in gate.place([Candidate(page) for page in pages if page])}

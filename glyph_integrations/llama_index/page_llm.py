@@ -25,9 +25,9 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.bridge.pydantic import Field
 from llama_index.core.llms.llm import LLM
 
-from ..reading import ContextReport, Prompt, TextPart, Turn
+from ..reading import ContextReport, Prompt, Turn
+from ..reading.results import answer_results, with_cite
 from ..vision import VisionProfile
-from .citations import CITE, results
 from .messages import to_turns
 
 _FORMATTED = {"tools", "functions", "tool_choice", "response_format", "format", "response_schema"}
@@ -150,12 +150,5 @@ class PageLLM(LLM):
 
     def _checked(self, response: ChatResponse, report: ContextReport) -> ChatResponse:
         # not on the message: LlamaIndex writes a message's additional_kwargs into prompts made of chat history
-        values = {**response.additional_kwargs, "glyph": results(response.message.content or "", report, self.renderer)}
+        values = {**response.additional_kwargs, "glyph": answer_results(response.message.content or "", report, self.renderer)}
         return response.model_copy(update={"additional_kwargs": values})
-
-
-def with_cite(turns: Sequence[Turn]) -> list[Turn]:
-    """The turns with the line that asks for quotations, in the system turn, so that it is no part of the question."""
-    if turns and turns[0].role == "system":
-        return [turns[0].with_parts((*turns[0].parts, TextPart(CITE))), *turns[1:]]
-    return [Turn("system", CITE), *turns]

@@ -22,11 +22,11 @@ from llama_index.core.types import RESPONSE_TEXT_TYPE
 from llama_index_instrumentation import get_dispatcher
 
 from ..reading import ContextBuilder, ContextReport, PageModel, Turn
+from ..reading.results import answer_results, with_cite
 from ..rendering import Renderer
 from ..vision import VisionProfile
-from .citations import results
 from .glyph_llm import GlyphLLM, vision_of
-from .page_llm import PageLLM, with_cite
+from .page_llm import PageLLM
 from .page_model_llm import PageModelLLM
 from .page_nodes import as_pages
 
@@ -194,7 +194,7 @@ class GlyphSynthesizer(BaseSynthesizer):
         return [*self._instructions, *turns], report
 
     def _results(self, text: str, report: ContextReport) -> dict[str, Any]:
-        return results("" if self._structured else text, report, self._builder.gate.renderer)
+        return answer_results("" if self._structured else text, report, self._builder.gate.renderer)
 
     def _response(self, answer: Any, nodes: list[NodeWithScore], found: dict[str, Any]) -> RESPONSE_TYPE:
         if answer is self._empty_response:  # which is not to be parsed as structured output

@@ -254,9 +254,7 @@ class GlyphVectorStore(BasePydanticVectorStore):
         """`clear` in a thread."""
         await asyncio.to_thread(self.clear)
 
-    async def aget_nodes(
-        self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
-    ) -> list[BaseNode]:
+    async def aget_nodes(self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None) -> list[BaseNode]:
         """`get_nodes` in a thread."""
         return await asyncio.to_thread(self.get_nodes, node_ids, filters)
 
@@ -309,5 +307,3 @@ def _folder(persist_path: str, fs: Any) -> Path:
     if fs is not None and not is_default_fs(fs):
         raise QueryError(f"a page index lives in a local folder, not in {type(fs).__name__}; persist it locally, then copy it")
     return Path(persist_path).with_suffix(".glyph")
-
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -61,6 +61,15 @@ class Citation:
             "start": self.start, "end": self.end, "boxes": [list(box) for box in self.boxes], "repaired": self.repaired,
             "claimed": self.claimed, "note": self.note,
         }  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], page: Page | None) -> Citation:
+        """The inverse of `to_dict`; ``page`` is the one whose id is ``page_id``, if it is at hand."""
+        return cls(
+            quote=values["quote"], verified=values["verified"], page=page, line=values["line"], start=values["start"],
+            end=values["end"], boxes=tuple(Box(*box) for box in values["boxes"]), repaired=values["repaired"],
+            claimed=values["claimed"], note=values["note"],
+        )  # fmt: skip
 
 
 def verify_answer(text: str, pages: Iterable[Page], renderer: Renderer | None = None) -> list[Citation]:

@@ -56,6 +56,10 @@ class Registry:
         """The page with this id, if it was handed out."""
         return self._recall(self._pages, page_id)
 
+    def find(self, page_id: str, pages: PageSource | None = None) -> Page | None:
+        """`page`, or else what ``pages`` has under this id."""
+        return self.page(page_id) or (_look_up(pages, page_id) if pages is not None else None)
+
     def page_of_png(self, png: bytes) -> Page | None:
         """The page these exact bytes are a drawing of, if they were drawn here."""
         return self._recall(self._drawn, hashlib.sha256(png).digest())

@@ -61,6 +61,10 @@ def _table() -> tuple[_Bytes, dict[int, int]]:
     return np.frombuffer(data, np.uint8, 0x110000), dict(pairs.tolist())
 
 
+def _classes(codes: Codes) -> _Bytes:
+    return _table()[0][codes] & np.uint8(31)
+
+
 def needs_bidi(codes: Codes) -> bool:
     """Whether text in a left-to-right paragraph has any level but 0: right-to-left letters, Arabic numbers, or controls."""
     return len(codes) > 0 and int(codes.max()) >= 0x590 and int(_table()[0][codes].max()) >= DIRECTED
@@ -73,7 +77,7 @@ def mirror(code: int) -> int:
 
 def paragraph_direction(codes: Codes) -> int:
     """0 or 1, by the first strong character outside isolates (P2, P3); 0 when there is none."""
-    return first_strong(_table()[0][codes] & 31).get(-1, 0)
+    return first_strong(_classes(codes)).get(-1, 0)
 
 
 def _start(types: _Bytes, start: BidiState | int | None) -> tuple[BidiState, dict[int, int]]:
@@ -105,16 +109,16 @@ def resolve_levels(codes: Codes, start: BidiState | int | None = None) -> _Bytes
     """
     if start in (0, None, BidiState()) and not needs_bidi(codes):
         return np.zeros(len(codes), np.uint8)
-    flags = _table()[0][codes]
-    state, isolates = _start(flags & 31, start)
-    text = isolating_run_sequences(flags & 31, state, isolates)[0]
+    classes = _classes(codes)
+    state, isolates = _start(classes, start)
+    text = isolating_run_sequences(classes, state, isolates)[0]
     lead = text.lead
     if len(text.slot) == 0:
         return np.full(len(codes), state.base, np.uint8)
     types, resolved = text.types, np.zeros(lead + len(codes), np.uint8)
     bases = _marks(types)
     _weak(types)
-    _brackets(text, codes, flags, bases)
+    _brackets(text, codes, bases)
     _neutral(types, text.levels)
     resolved[text.kept] = (text.levels + _RAISE[text.levels & 1, types])[text.slot]
     if len(text.kept) < len(resolved):
@@ -122,7 +126,7 @@ def resolve_levels(codes: Codes, start: BidiState | int | None = None) -> _Bytes
         source[text.kept] = text.kept
         resolved[: text.kept[0]] = state.base
         resolved = resolved[np.maximum.accumulate(source)]
-    resolved[lead:][(flags & 31) == B] = state.base
+    resolved[lead:][classes == B] = state.base
     return resolved[lead:]
 
 
@@ -136,7 +140,7 @@ def state_after(codes: Codes, end: int | None = None, start: BidiState | int | N
     """
     if start in (0, None, BidiState()) and not needs_bidi(codes):
         return BidiState()
-    types = _table()[0][codes] & 31
+    types = _classes(codes)
     state, isolates = _start(types, start)
     text, after, openers = isolating_run_sequences(types[:end], state, isolates)
     if len(text.kept) == 0 or text.last == B:
@@ -212,9 +216,9 @@ def _weak(types: _Bytes) -> None:
     types[(types == EN) & (types[_last(types <= R)] == L)] = L  # W7
 
 
-def _brackets(text: Sequences, codes: Codes, flags: _Bytes, bases: _Slots | None) -> None:
+def _brackets(text: Sequences, codes: Codes, bases: _Slots | None) -> None:
     """N0, in place; ``bases`` as from ``_marks``."""
-    types, levels = text.types, text.levels
+    types, levels, flags = text.types, text.levels, _table()[0][codes]
     at = text.lead + np.flatnonzero(flags & (OPENING | CLOSING))
     slots = text.slot[np.searchsorted(text.kept, at)]
     live = types[slots] == ON
@@ -261,7 +265,9 @@ def _brackets(text: Sequences, codes: Codes, flags: _Bytes, bases: _Slots | None
 def _pairs(slots: _Slots, codes: Codes, opens: _Flags, sequences: npt.NDArray[np.intp]) -> list[tuple[int, int]]:
     """BD16: the slots of opening and closing brackets that match, by sequence; the closing ones ascend."""
     pairs: list[tuple[int, int]] = []
-    current, waiting, places = -1, [], []
+    current, full = -1, False
+    waiting: list[int] = []
+    places: list[int] = []
     for slot, code, opening, sequence in zip(slots.tolist(), codes.tolist(), opens.tolist(), sequences.tolist(), strict=True):
         if sequence != current:
             current, waiting, places, full = sequence, [], [], False
@@ -283,16 +289,16 @@ def _pairs(slots: _Slots, codes: Codes, opens: _Flags, sequences: npt.NDArray[np
 def _neutral(types: _Bytes, levels: _Bytes) -> None:
     """N1 and N2, in place."""
     neutral = types >= ON
-    edges = np.flatnonzero(np.diff(neutral.astype(np.int8), prepend=0, append=0))
+    edges = np.flatnonzero(neutral[1:] != neutral[:-1]) + 1  # borders are strong: both ends are edges
     first, end = edges[::2], edges[1::2]
-    before, behind = _SIDE[types[first - 1]], _SIDE[types[end % len(types)]]
+    before, behind = _SIDE[types[first - 1]], _SIDE[types[end]]
     types[neutral] = np.repeat(np.where(before == behind, before, levels[first] & 1), end - first)
 
 
 def line_levels(codes: Codes, levels: _Bytes, base: int) -> _Bytes:
     """Levels of the characters of one line: as resolved, but the paragraph's for separators and for white space before one
     and at the end of the line (L1). Controls that X9 removes count as white space there."""
-    types = _table()[0][codes] & 31
+    types = _classes(codes)
     separators = (types == S) | (types == B)
     solid = np.append(~((types == WS) | (types >= LRI)), True)  # the end of the line is solid, too
     trailing = np.append(separators, True)[_next(solid)[:-1]]

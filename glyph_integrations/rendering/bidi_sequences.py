@@ -122,7 +122,8 @@ def isolating_run_sequences(types: Bytes, state: BidiState, isolates: dict[int, 
     last = np.append(first[1:], count) - 1
     base = np.array([state.base], np.uint8)
     before = np.concatenate([base, levels[last[:-1]]])
-    behind = np.where((original[last] >= LRI) & (original[last] <= FSI), base, np.concatenate([levels[first[1:]], base]))
+    final = (original[last] >= B) & (original[last] <= FSI)  # nothing that counts is behind a separator or an initiator
+    behind = np.where(final, base, np.concatenate([levels[first[1:]], base]))
     sos = np.maximum(before, levels[first]) & 1  # X10
     eos = np.maximum(behind, levels[last]) & 1
     run = np.cumsum(opens, dtype=np.int32) - 1
@@ -131,12 +132,12 @@ def isolating_run_sequences(types: Bytes, state: BidiState, isolates: dict[int, 
     if links:  # BD13: a run that ends with an initiator goes on where its isolate ends
         ends = run[np.searchsorted(kept, np.array(links))]
         joined = np.arange(len(first))
-        final = joined.copy()
+        tail = joined.copy()
         for a, b in ends[ends[:, 0] != ends[:, 1]].tolist():
             joined[b] = joined[a]
-            final[joined[b]] = b
+            tail[joined[b]] = b
         heads = joined == np.arange(len(first))
-        sos, eos = sos[heads], eos[final[heads]]
+        sos, eos = sos[heads], eos[tail[heads]]
         sequence = (np.cumsum(heads, dtype=np.int32) - 1)[joined][run]
         order = np.argsort(sequence, kind="stable").astype(np.int32)
     sizes = np.bincount(sequence).astype(np.int32)
@@ -194,7 +195,7 @@ def _explicit(
             elif not too_deep:
                 ignored += 1
         entries.append(stack[-1])
-    lengths = np.diff(where, prepend=0, append=len(types))
+    lengths = np.diff(np.concatenate([[0], where, [len(types)]]))
     level = np.array([level for level, _ in entries], np.uint8)
     kind = np.array(["elri".index(kind) for _, kind in entries], np.uint8)
     levels, kinds = np.repeat(level, lengths), np.repeat(kind, lengths)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ..errors import PictureSizeError
 
 
+@runtime_checkable  # profiles are fields of pydantic models
 class Counting(Protocol):
     """What a picture of a size costs a family of models."""
 

@@ -6,6 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 
+from ..errors import PictureSizeError
 from .counting import check_area
 from .profile import VisionProfile
 from .tiling import SameForAll
@@ -71,7 +72,7 @@ class OpenAIPatches:
 
     Attributes:
         longest_edge: most pixels of a side.
-        most: patches per picture; None: no limit.
+        most: patches per picture; None: nothing is shrunk to a number of them, and a picture of over 30,000 is refused.
         multiplier: tokens per patch.
         grid: pixels per patch and side.
     """
@@ -86,7 +87,12 @@ class OpenAIPatches:
         check_area(width, height)
         scale = min(1.0, self.longest_edge / max(width, height))
         width, height = max(1, round(width * scale)), max(1, round(height * scale))
-        if self.most is None or self._patches(width, height) <= self.most:
+        patches = self._patches(width, height)
+        if self.most is None and patches > 30_000:
+            raise PictureSizeError(
+                f"a picture of {width} x {height} pixels has {patches:,} patches of 30,000 at most; cut it up"
+            )
+        if self.most is None or patches <= self.most:
             return width, height
         shrink = math.sqrt(self.grid**2 * self.most / (width * height))
         columns, rows = width * shrink / self.grid, height * shrink / self.grid

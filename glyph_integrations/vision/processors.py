@@ -104,9 +104,14 @@ def read_processor(processor: Any) -> VisionProfile:
     longest = getattr(tokenizer, "model_max_length", None)
     known = isinstance(longest, int) and longest < 1 << 30  # tokenizers that do not know it say 10^30
     return replace(
-        family, name=checkpoint_name(checkpoint) or type(processor).__name__, counting=counting, native=counting.sees_cells(), source=None, pattern="",
+        family,
+        name=checkpoint_name(checkpoint) or type(processor).__name__,
+        counting=counting,
+        native=counting.sees_cells(),
         context_window=longest if known else family.context_window,
-    )  # fmt: skip
+        source=None,
+        pattern="",
+    )
 
 
 def _grid(processor: Any) -> int:
