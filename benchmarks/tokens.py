@@ -2,8 +2,9 @@
 
     python benchmarks/tokens.py [--sizes 500]      # needs transformers, torch, torchvision and num2words; no weights
 
-The first table counts random sizes by our formula and by the processor's own code, every token that the picture adds to a prompt
-included, and compares a few whole prompts with real pictures. Rules of hosted models are published, and cannot be verified here.
+The first table counts random sizes by our formula and by the processor's own code, every token that the picture adds to a
+prompt included, and compares a few whole prompts with real pictures. Rules of hosted models are only published, and cannot be
+verified here.
 """
 
 from __future__ import annotations
@@ -57,13 +58,8 @@ def cost(profile: VisionProfile) -> tuple[str, ...]:
     grid = profile.grid
     padded = [(-(-width // grid) * grid, -(-height // grid) * grid) for width, height in PAGES.values()]
     as_drawn = [f"{profile.count(*page):,} ({page[0]}x{page[1]})" for page in padded]
-    return (
-        profile.name,
-        *own,
-        *as_drawn,
-        "native" if profile.native else "",
-        "" if profile.verified else "published, not verified",
-    )
+    rule = "own processor" if profile.verified else "published, not verified"
+    return profile.name, *own, *as_drawn, "native" if profile.native else "", rule
 
 
 def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:

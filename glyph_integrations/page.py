@@ -62,19 +62,22 @@ class Entry:
 
     Attributes:
         continues: the first line goes on with the paragraph that the page before began.
+        line: number of the source's line that the page begins in, from 1; 0 when the style shows no line numbers.
     """
 
     continues: bool = False
+    line: int = 0
 
     def __str__(self) -> str:
-        return "c" if self.continues else ""
+        return ("c" if self.continues else "") + (str(self.line) if self.line else "")
 
     @classmethod
     def parse(cls, text: str) -> Entry:
         """The inverse of ``str(entry)``."""
-        if text not in ("", "c"):
+        match = re.fullmatch(r"(c?)([1-9]\d{0,11})?", text, re.ASCII)
+        if not match:
             raise PageFormatError(f"unknown page entry state {text!r}; the page was written by a newer version")
-        return cls(continues=text == "c")
+        return cls(bool(match[1]), int(match[2] or 0))
 
 
 @dataclass(frozen=True)

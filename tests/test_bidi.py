@@ -265,6 +265,7 @@ def test_what_is_carried_over_a_cut_gives_the_rest_the_levels_it_has_in_the_whol
         ("אב", "1"),
         ("اب", "1;;;1A"),
         ("אב 12%", "1;;;1RET"),
+        ("ab 12 ٣,", "0;;;0LNC"),
         (f"a{RLI}אב{RLO}ג", "0;1i3r;;0LI3R"),
         (f"a{RLI}ב\n", "0"),
         (RLI * 64, "0;" + "i".join(map(str, ODD)) + "i;1,0;0LI" + "RI".join(map(str, ODD)) + "RO"),
@@ -318,3 +319,17 @@ def test_nesting_beyond_any_depth_is_closed_again() -> None:
     assert max(inside) == 126 and inside[-1] == 0
     brackets = levels("א" + "(" * 10_000 + "a" + ")" * 10_000, 0)
     assert brackets[0] == 1 and set(brackets[1:]) == {0}
+
+
+@given(
+    st.from_regex(r"[01];([1-9]?[13579]i){0,4};([0-9],[0-9])?;(1?[0-9]?[0-9][LRAENTCSO]{0,4}I?){0,4}", fullmatch=True),
+    mixed,
+)
+def test_any_state_that_can_be_read_can_be_used(short: str, text: str) -> None:
+    try:
+        state = BidiState.parse(short)
+    except PageFormatError:
+        return
+    assert len(levels(text, state)) == len(text)
+    after = state_after(codes_of(text), None, state)
+    assert BidiState.parse(str(after)) == after

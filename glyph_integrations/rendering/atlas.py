@@ -76,7 +76,13 @@ class Atlas:
 
     # -- glyphs ---------------------------------------------------------------------------------------------------------
 
-    def glyphs(self, codes: Codes, looks: Looks | None = None, levels: npt.NDArray[np.uint8] | None = None) -> Ints:
+    def glyphs(
+        self,
+        codes: Codes,
+        looks: Looks | None = None,
+        levels: npt.NDArray[np.uint8] | None = None,
+        pieces: Ints | None = None,
+    ) -> Ints:
         """Glyph number of each character; draws those seen for the first time. Of a cluster (a letter with its marks, a
         ligature) the first character has the glyph, the others have one without ink or width.
 
@@ -84,12 +90,13 @@ class Atlas:
             codes: ``uint32[n]`` code points.
             looks: ``uint8[n]`` flags of `looks`; None when all are plain.
             levels: ``uint8[n]`` bidirectional levels; None when all are 0.
+            pieces: ``int32[n]`` which piece of text each belongs to, where words of different pieces adjoin.
 
         Raises:
             MissingGlyphError: no font covers a character and the style says ``missing="error"``.
         """
         found = self._single(codes if levels is None else mirrored(codes, levels), looks)
-        for start, end in shaped_spans(codes):
+        for start, end in shaped_spans(codes, pieces):
             self._shape(found, codes, looks, levels, start, end)
         return found
 

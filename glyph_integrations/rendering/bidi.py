@@ -30,18 +30,18 @@ from .bidi_sequences import (
     WS,
     B,
     BidiState,
+    Bytes,
     L,
     R,
     S,
     Sequences,
+    Slots,
     first_strong,
     isolating_run_sequences,
 )
 
 Codes = npt.NDArray[np.uint32]
-_Bytes = npt.NDArray[np.uint8]
 _Flags = npt.NDArray[np.bool_]
-_Slots = npt.NDArray[np.int32]
 
 OPENING, CLOSING, DIRECTED = 0x20, 0x40, 0x80  # beside the class in each byte: brackets; whether needs_bidi
 _MAX_BRACKETS = 63  # BD16
@@ -54,14 +54,14 @@ _RAISE[1, [L, EN, AN]] = 1
 
 
 @cache
-def _table() -> tuple[_Bytes, dict[int, int]]:
+def _table() -> tuple[Bytes, dict[int, int]]:
     """Class and flags of each code point; the mirrored form of those that have one."""
     data = zlib.decompress((Path(__file__).parent / "bidi.bin").read_bytes())
     pairs = np.frombuffer(data, "<u4", offset=0x110000).reshape(-1, 2)
     return np.frombuffer(data, np.uint8, 0x110000), dict(pairs.tolist())
 
 
-def _classes(codes: Codes) -> _Bytes:
+def _classes(codes: Codes) -> Bytes:
     return _table()[0][codes] & np.uint8(31)
 
 
@@ -80,7 +80,7 @@ def paragraph_direction(codes: Codes) -> int:
     return first_strong(_classes(codes)).get(-1, 0)
 
 
-def _start(types: _Bytes, start: BidiState | int | None) -> tuple[BidiState, dict[int, int]]:
+def _start(types: Bytes, start: BidiState | int | None) -> tuple[BidiState, dict[int, int]]:
     """The state before a text, and the directions of its isolates where one is to be found."""
     found = first_strong(types) if start is None or (types == FSI).any() else {}
     if start is None:
@@ -92,7 +92,7 @@ def _start(types: _Bytes, start: BidiState | int | None) -> tuple[BidiState, dic
     return BidiState(int(start)), found
 
 
-def resolve_levels(codes: Codes, start: BidiState | int | None = None) -> _Bytes:
+def resolve_levels(codes: Codes, start: BidiState | int | None = None) -> Bytes:
     """The embedding level of each character (rules X1 to I2).
 
     Args:
@@ -105,7 +105,8 @@ def resolve_levels(codes: Codes, start: BidiState | int | None = None) -> _Bytes
     Raises:
         ValueError: ``start`` is another number.
 
-    Linear in n: about 60 ns a character of Arabic, 1 µs a control or bracket; next to nothing for left-to-right text.
+    Linear in n: about 0.1 µs a character of Arabic, 1 µs a control or bracket, 0.2 ms a call; 2 ns a character of text
+    that runs left to right.
     """
     if start in (0, None, BidiState()) and not needs_bidi(codes):
         return np.zeros(len(codes), np.uint8)
@@ -154,8 +155,8 @@ def state_after(codes: Codes, end: int | None = None, start: BidiState | int | N
     level = int(text.levels[slot])
     if not openers or openers[-1] != text.kept[-1]:
         summary = _summary(text, slot, True)
-        known = summary[0] == "L" if after.base == 0 else summary == "R"  # as the start of the paragraph
-        if openers or level != after.base or not known:
+        plain = summary[0] == "L" and "N" not in summary if after.base == 0 else summary == "R"
+        if openers or level != after.base or not plain:  # else it says what the start of a paragraph says
             context.append((level, summary))
     return after._replace(context=tuple(context))
 
@@ -177,17 +178,17 @@ def _summary(text: Sequences, slot: int, to_end: bool) -> str:
     return "".join(CONTEXT[number] for number in found)
 
 
-def _last(wanted: _Flags) -> _Slots:
+def _last(wanted: _Flags) -> Slots:
     """The nearest wanted slot at or before each (0 where there is none)."""
     return np.maximum.accumulate(np.where(wanted, np.arange(len(wanted), dtype=np.int32), 0))
 
 
-def _next(wanted: _Flags) -> _Slots:
+def _next(wanted: _Flags) -> Slots:
     """The nearest wanted slot at or after each."""
     return np.int32(len(wanted) - 1) - _last(wanted[::-1])[::-1]
 
 
-def _marks(types: _Bytes) -> _Slots | None:
+def _marks(types: Bytes) -> Slots | None:
     """W1, in place; the slot that each mark stands on, None when there are no marks."""
     marks = types == NSM
     if not marks.any():
@@ -198,7 +199,7 @@ def _marks(types: _Bytes) -> _Slots | None:
     return bases
 
 
-def _weak(types: _Bytes) -> None:
+def _weak(types: Bytes) -> None:
     """W2 to W7, in place."""
     numbers = types == EN
     strong = types[_last(types <= AL)] if numbers.any() else types
@@ -216,7 +217,7 @@ def _weak(types: _Bytes) -> None:
     types[(types == EN) & (types[_last(types <= R)] == L)] = L  # W7
 
 
-def _brackets(text: Sequences, codes: Codes, bases: _Slots | None) -> None:
+def _brackets(text: Sequences, codes: Codes, bases: Slots | None) -> None:
     """N0, in place; ``bases`` as from ``_marks``."""
     types, levels, flags = text.types, text.levels, _table()[0][codes]
     at = text.lead + np.flatnonzero(flags & (OPENING | CLOSING))
@@ -262,7 +263,7 @@ def _brackets(text: Sequences, codes: Codes, bases: _Slots | None) -> None:
         types[follow] = types[bases[follow]]
 
 
-def _pairs(slots: _Slots, codes: Codes, opens: _Flags, sequences: npt.NDArray[np.intp]) -> list[tuple[int, int]]:
+def _pairs(slots: Slots, codes: Codes, opens: _Flags, sequences: npt.NDArray[np.intp]) -> list[tuple[int, int]]:
     """BD16: the slots of opening and closing brackets that match, by sequence; the closing ones ascend."""
     pairs: list[tuple[int, int]] = []
     current, full = -1, False
@@ -286,7 +287,7 @@ def _pairs(slots: _Slots, codes: Codes, opens: _Flags, sequences: npt.NDArray[np
     return pairs
 
 
-def _neutral(types: _Bytes, levels: _Bytes) -> None:
+def _neutral(types: Bytes, levels: Bytes) -> None:
     """N1 and N2, in place."""
     neutral = types >= ON
     edges = np.flatnonzero(neutral[1:] != neutral[:-1]) + 1  # borders are strong: both ends are edges
@@ -295,7 +296,7 @@ def _neutral(types: _Bytes, levels: _Bytes) -> None:
     types[neutral] = np.repeat(np.where(before == behind, before, levels[first] & 1), end - first)
 
 
-def line_levels(codes: Codes, levels: _Bytes, base: int) -> _Bytes:
+def line_levels(codes: Codes, levels: Bytes, base: int) -> Bytes:
     """Levels of the characters of one line: as resolved, but the paragraph's for separators and for white space before one
     and at the end of the line (L1). Controls that X9 removes count as white space there."""
     types = _classes(codes)
@@ -305,7 +306,7 @@ def line_levels(codes: Codes, levels: _Bytes, base: int) -> _Bytes:
     return np.where(trailing, np.uint8(base), levels)
 
 
-def visual_runs(levels: _Bytes) -> list[tuple[int, int, int]]:
+def visual_runs(levels: Bytes) -> list[tuple[int, int, int]]:
     """Start, end and level of the runs of one level, in the order they stand on the line from left to right (L2).
 
     The characters of a run at an odd level stand right to left.
@@ -328,7 +329,7 @@ def visual_runs(levels: _Bytes) -> list[tuple[int, int, int]]:
     return runs
 
 
-def reorder_line(levels: _Bytes) -> _Slots:
+def reorder_line(levels: Bytes) -> Slots:
     """``int32[n]``: the index of the character at each place of the line, from left to right (L2)."""
     runs = visual_runs(levels)
     pieces = [np.arange(a, b, dtype=np.int32) if level % 2 == 0 else np.arange(b - 1, a - 1, -1, dtype=np.int32)

@@ -18,6 +18,7 @@ from ..page import Run
 from ..style import PageStyle
 from .atlas import Atlas, Ints
 from .bidi import line_levels, needs_bidi, paragraph_direction, resolve_levels, visual_runs
+from .geometry import NUMBER_DIGITS, column_width
 from .line_break import break_opportunities, is_newline
 from .looks import HIDDEN, VERBATIM, looks_of
 from .raster import decode
@@ -177,12 +178,13 @@ def _is_wide(code: int) -> bool:
 
 
 class _Measure:
-    """The room for a line, in pixels at the style's own dpi."""
+    """The room for a line of the first column, in pixels at the style's own dpi."""
 
-    def __init__(self, style: PageStyle, space: int) -> None:
+    def __init__(self, style: PageStyle, space: int, digit: int) -> None:
         to_px = style.dpi / 72
-        self.left = round((style.margin_x + style.left_indent) * to_px)
-        self.room = round((style.width - style.margin_x - style.right_indent) * to_px) - self.left
+        gutter = digit * NUMBER_DIGITS + space if style.line_numbers else 0
+        self.left = round((style.margin_x + style.left_indent) * to_px) + gutter
+        self.room = round((style.margin_x + column_width(style) - style.right_indent) * to_px) - self.left
         self.indent = round(style.indent * to_px)
         self.tab = style.tab_width * space
         self.align = style.align
@@ -197,7 +199,8 @@ def lay_lines(text: str, runs: Sequence[Run], style: PageStyle, atlas: Atlas, wr
         atlas: of the style's own dpi.
         wrap: the width in characters at which the text was wrapped, for ``newline="reflow"``.
     """
-    measure = _Measure(style, atlas.space)
+    digit = int(atlas.advance[atlas.glyphs(decode("0"))[0]]) if style.line_numbers else 0
+    measure = _Measure(style, atlas.space, digit)
     position, size = 0, BLOCK
     opening, inside = 1, False
     while position < len(text):

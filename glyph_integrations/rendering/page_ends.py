@@ -13,6 +13,7 @@ page, 99.9 % at most three.
 from __future__ import annotations
 
 import zlib
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -34,15 +35,21 @@ def _rank(line: LaidLine, text: str) -> int:
     return line.opening << 32 | zlib.crc32(words)
 
 
-def group_lines(lines: Iterable[LaidLine], text: str, capacity: int) -> Iterator[list[LaidLine]]:
-    """Groups of at most ``capacity`` lines, one per page; blank lines at a page's end or start are left out of its count and
-    dropped. Memory: about three pages of lines."""
+def group_lines(lines: Iterable[LaidLine], text: str, rows: int, blank: float = 1.0) -> Iterator[list[LaidLine]]:
+    """Groups of lines, one per page; blank lines at a page's end or start are left out of its height and dropped. Memory: a few
+    pages of lines.
+
+    Args:
+        rows: how many full lines a page holds.
+        blank: height of a blank line, in lines.
+    """
     source = iter(lines)
     ahead: list[LaidLine] = []  # from the start of the current page
     ranks: list[int] = []
     behind = [_EDGE]  # ranks of the lines before it
+    enough = int(1.25 * rows / blank) + rows + 2
     while True:
-        while len(ahead) <= 3 * capacity and (not ranks or ranks[-1] != _EDGE):
+        while len(ahead) <= enough and (not ranks or ranks[-1] != _EDGE):
             line = next(source, None)
             if line is None:
                 ranks.append(_EDGE)
@@ -51,37 +58,50 @@ def group_lines(lines: Iterable[LaidLine], text: str, capacity: int) -> Iterator
                 ranks.append(_rank(line, text))
         if not ahead:
             return
-        end = _page_end(behind, ranks, capacity)
+        end = _page_end(behind, ranks, _heights(ahead, blank), rows)
         page = ahead[:end]
         while not page[-1].fragments:
             page.pop()
         yield page
         while end < len(ahead) and not ahead[end].fragments:
             end += 1
-        behind = (behind + ranks[:end])[-capacity:]
+        behind = (behind + ranks[:end])[-rows:]
         del ahead[:end], ranks[:end]
 
 
-def _page_end(behind: list[int], ranks: list[int], capacity: int) -> int:
+def _heights(lines: list[LaidLine], blank: float) -> list[float]:
+    """Height of the first ``n`` lines, in lines, without blank lines at their end, for each ``n``."""
+    heights = [0.0]
+    pending = 0.0
+    for line in lines:
+        pending += 1.0 if line.fragments else blank
+        heights.append(heights[-1] + pending if line.fragments else heights[-1])
+        if line.fragments:
+            pending = 0.0
+    return heights
+
+
+def _page_end(behind: list[int], ranks: list[int], heights: list[float], rows: int) -> int:
     """How many of the lines ahead make up the next page."""
-    anchor = _first_anchor(behind, ranks, capacity)
-    if 0 < anchor <= capacity:
+    full = max(1, bisect_right(heights, rows + 1e-9) - 1)
+    anchor = _first_anchor(behind, ranks, full, rows)
+    if 0 < anchor <= full:
         return anchor
-    quarter = capacity // 4
-    low, high = max(1, capacity - quarter), capacity
-    if anchor and anchor - low < quarter:  # the rest up to the anchor would make a scrap: share out the two pages
-        low, high = max(1, quarter, anchor - capacity), min(capacity, anchor - quarter)
-    while high < len(ranks) - 1 and ranks[high] == _NEVER:  # blank lines after a full page do not make it longer
-        high += 1
-    best = min(range(low, min(high, len(ranks) - 1) + 1), key=lambda at: (ranks[at], -at))
-    return best if ranks[best] < _NEVER else high
+    quarter = rows / 4
+    low, high = max(1, bisect_left(heights, rows - quarter)), full
+    if anchor and heights[anchor] - heights[min(low, full)] < quarter:  # the rest would make a scrap: share out the two pages
+        low = max(1, bisect_left(heights, max(quarter, heights[anchor] - rows)))
+        high = min(full, bisect_right(heights, heights[anchor] - quarter) - 1)
+    candidates = range(min(low, full), max(high, min(low, full)) + 1)
+    best = min(candidates, key=lambda at: (ranks[at], -at))
+    return best if ranks[best] < _NEVER else full
 
 
-def _first_anchor(behind: list[int], ranks: list[int], capacity: int) -> int:
+def _first_anchor(behind: list[int], ranks: list[int], full: int, rows: int) -> int:
     """The first anchor after the page's first line, up to one and a quarter pages ahead; 0 if there is none. A form feed and
     the ends of the document are anchors."""
-    reach = capacity + capacity // 4
-    sight = max(1, capacity * 3 // 4)  # how far around an anchor nothing may rank better
+    reach = full + full // 4
+    sight = max(1, rows * 3 // 4)  # how far around an anchor nothing may rank better
     need = reach + sight + 1
     before = behind[-sight:]
     row = np.full(sight + need, _NEVER, np.int64)

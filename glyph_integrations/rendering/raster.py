@@ -7,6 +7,8 @@ import numpy.typing as npt
 
 from ..page import Page
 from .atlas import TILE, Atlas, Ints
+from .furniture import notes_of
+from .geometry import NUMBER_DIGITS, Places, column_shift, place_lines, to_pixels
 from .looks import looks_of
 
 Codes = npt.NDArray[np.uint32]
@@ -49,7 +51,7 @@ class Pens:
             looks = looks[self.index]
         backward = level & 1
         levels = np.repeat(level, length).astype(np.uint8) if backward.any() else None
-        own_glyph = own.glyphs(codes, looks, levels)
+        own_glyph = own.glyphs(codes, looks, levels, piece)
         advance = own.advance[own_glyph]
         ends = np.cumsum(advance, dtype=np.int64)
         base = np.repeat((ends[before] - advance[before]) if total else before, length)
@@ -66,18 +68,27 @@ class Pens:
         here, there = pen + shift, after + shift
         if dpi != style.dpi:
             here, there = scaled(here, dpi, style.dpi), scaled(there, dpi, style.dpi)
-        self.glyph = own_glyph if atlas is own else atlas.glyphs(codes, looks, levels)
-        if total:
-            ends = before + length - 1
-            first, last = np.where(backward, ends, before), np.where(backward, before, ends)
-            self._keep_in_box(page, atlas, dpi, here, there, first, last)
+        self.glyph = own_glyph if atlas is own else atlas.glyphs(codes, looks, levels, piece)
         self.line = np.repeat(line, length).astype(np.int32)
+        if total:
+            column: Ints | int = 0
+            if style.columns > 1:
+                column = place_lines([bool(pieces) for pieces in page.lines], style).column[self.line]
+            here = self._keep_in_box(page, atlas, dpi, here, column)
         self.x, self.width = here, np.maximum(there - here, 0)
-        if levels is not None:  # from left to right, as tiles are copied
-            order = np.lexsort((self.width, self.x, self.line))
+        if total:
+            self._from_left_to_right()
+
+    def _from_left_to_right(self) -> None:
+        """Sort as cells are copied, and end each cell where the next begins; ink beyond is blended in afterwards."""
+        place = self.line.astype(np.int64) << 32 | self.x.astype(np.int64) + (1 << 30)
+        if (place[1:] < place[:-1]).any():
+            order = np.lexsort((self.width, place))
+            place = place[order]
             self.index, self.glyph, self.line, self.x, self.width = (
                 column[order] for column in (self.index, self.glyph, self.line, self.x, self.width)
             )
+        np.minimum(self.width[:-1], np.minimum(place[1:] - place[:-1], 1 << 30), out=self.width[:-1], casting="unsafe")
 
     @staticmethod
     def _fit(justify: bool, codes: Codes, piece: Ints, pen: Ints, after: Ints, natural: Ints, width: Ints) -> tuple[Ints, Ints]:
@@ -100,35 +111,36 @@ class Pens:
         after_out = np.where(scale, after * whole // own, after + even_after)
         return pen_out.astype(np.int32), after_out.astype(np.int32)
 
-    def _keep_in_box(self, page: Page, atlas: Atlas, dpi: int, here: Ints, there: Ints, first: Ints, last: Ints) -> None:
-        """Move a fragment's first and last glyph so that their ink stays between the margins."""
+    def _keep_in_box(self, page: Page, atlas: Atlas, dpi: int, here: Ints, column: Ints | int) -> Ints:
+        """Pens moved where a glyph's ink would leave the text box: at the ends of lines, by a pixel."""
         style = page.style
-        left = round(style.margin_x * dpi / 72)
-        right = max(left + 1, round(style.width * dpi / 72) - left)
-        here[first] = np.maximum(here[first], left - atlas.left[self.glyph[first]])
-        nudged = np.maximum(right - atlas.right[self.glyph[last]], left - atlas.left[self.glyph[last]])
-        here[last] = np.minimum(here[last], nudged)
-        long = last != first  # the cell before the moved glyph ends where that now begins
-        before = np.where(last > first, last - 1, last + 1)[long]
-        there[before] = np.minimum(there[before], here[last[long]])
+        margin, shift = to_pixels(style.margin_x, dpi), to_pixels(column_shift(style), dpi)
+        left = margin + shift * column
+        right = to_pixels(style.width, dpi) - margin - shift * (style.columns - 1 - column)
+        inside = np.minimum(here, right - atlas.right[self.glyph])
+        return np.maximum(inside, left - atlas.left[self.glyph]).astype(np.int32)
 
 
 def rasterize(page: Page, own: Atlas, atlas: Atlas, dpi: int, width: int, height: int) -> npt.NDArray[np.uint8]:
     """``uint8[height, width]`` grey values of a page. Costs about 0.5 ms for a full page at the style's own dpi once its glyphs
     are in the atlas."""
     style = page.style
+    places = place_lines([bool(line) for line in page.lines], style)
     pens = Pens(page, own, atlas, dpi)
-    x = np.clip(pens.x, 0, width)  # stored pages may come from anywhere
-    slot = atlas.slots(pens.glyph, np.clip(pens.x + pens.width, 0, width) - x)
-    tops = (np.arange(len(page.lines)) * style.line_height * dpi / 72 + 0.5).astype(np.int64) + int(
-        style.margin_y * dpi / 72 + 0.5
-    )
+    glyph, x, span = pens.glyph, pens.x, pens.width
+    y = (places.top * dpi / 72 + 0.5).astype(np.int64)[pens.line]
+    if style.label or style.line_numbers:
+        more_glyph, more_x, more_span, more_y = _notes(page, places, own, atlas, dpi)
+        glyph, x = np.concatenate([glyph, more_glyph]), np.concatenate([x, more_x])
+        span, y = np.concatenate([span, more_span]), np.concatenate([y, more_y])
+    first = np.clip(x, 0, width)  # stored pages may come from anywhere
+    slot = atlas.slots(glyph, np.clip(x + span, 0, width) - first)
     stride = width + TILE  # the last tile of a line may reach beyond the page
     canvas = np.full((height, stride), atlas.background, np.uint8)
     many = atlas.tile_count[slot]
     who = np.repeat(np.arange(len(slot)), many)
     tile = atlas.tile_first[slot[who]]
-    place = tops[pens.line[who]] * stride + x[who]
+    place = y[who] * stride + first[who]
     if len(many) and many.max() > 1:
         step = np.arange(len(who)) - np.repeat(np.cumsum(many) - many, many)
         tile = tile + step
@@ -140,12 +152,35 @@ def rasterize(page: Page, own: Atlas, atlas: Atlas, dpi: int, width: int, height
             inside = place + row * stride
             anywhere[inside] = pixels[tile]
     image = np.ascontiguousarray(canvas[:, :width])
-    _blend(image, atlas, slot, pens, tops, dark=style.color < style.background)
+    _blend(image, atlas, slot, x, y, dark=style.color < style.background)
     return image
 
 
+def _notes(page: Page, places: Places, own: Atlas, atlas: Atlas, dpi: int) -> tuple[Ints, Ints, Ints, npt.NDArray[np.int64]]:
+    """Glyph, x, width and y of the letters of a page's label and line numbers."""
+    digit = int(own.advance[own.glyphs(decode("0"))[0]])
+    glyph, x, span, y = [], [], [], []
+    for text, right, top in notes_of(page, places, digit * NUMBER_DIGITS * 72 / page.style.dpi):
+        codes = decode(text)
+        advance = own.advance[own.glyphs(codes)]
+        ends = to_pixels(right, page.style.dpi) - int(advance.sum()) + np.cumsum(advance)
+        here, there = (
+            scaled(np.maximum(ends - advance, 0), dpi, page.style.dpi),
+            scaled(np.maximum(ends, 0), dpi, page.style.dpi),
+        )
+        glyph.append(atlas.glyphs(codes))
+        x.append(here)
+        span.append(there - here)
+        y.append(np.full(len(codes), to_pixels(top, dpi), np.int64))
+    empty = np.zeros(0, np.int32)
+    return (
+        np.concatenate([empty, *glyph]), np.concatenate([empty, *x]), np.concatenate([empty, *span]),
+        np.concatenate([empty.astype(np.int64), *y]),
+    )  # fmt: skip
+
+
 def _blend(
-    image: npt.NDArray[np.uint8], atlas: Atlas, slot: Ints, pens: Pens, tops: npt.NDArray[np.int64], *, dark: bool
+    image: npt.NDArray[np.uint8], atlas: Atlas, slot: Ints, pen_x: Ints, pen_y: npt.NDArray[np.int64], *, dark: bool
 ) -> None:
     count = atlas.count[slot]
     who = np.nonzero(count)[0]
@@ -155,8 +190,8 @@ def _blend(
     ahead = np.cumsum(many) - many
     entry = np.arange(int(many.sum()), dtype=np.int32) + np.repeat(atlas.first[slot[who]] - ahead, many)
     height, width = image.shape
-    x = np.repeat(pens.x[who], many) + atlas.ink.dx[entry]
-    y = np.repeat(tops[pens.line[who]], many) + atlas.ink.dy[entry]
+    x = np.repeat(pen_x[who], many) + atlas.ink.dx[entry]
+    y = np.repeat(pen_y[who], many) + atlas.ink.dy[entry]
     on_page = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     target = (y * width + x)[on_page]
     (np.minimum if dark else np.maximum).at(image.reshape(-1), target, atlas.ink.value[entry[on_page]])

@@ -19,6 +19,7 @@ from ..style import PageStyle
 from ..vision import VisionProfile
 from .atlas import Atlas
 from .fonts import FontSet
+from .geometry import column_shift, place_lines, rows_per_column, to_pixels
 from .layout import BLOCK, LaidLine, lay_lines
 from .page_ends import group_lines
 from .png import encode_png
@@ -75,9 +76,9 @@ class Renderer:
         style, wrap = self._resolve(text, source)
         with self._lock:
             atlas = self._atlas(style, style.dpi)
-        capacity = self.lines_per_page
-        groups = group_lines(lay_lines(text, runs, style, atlas, wrap), text, capacity)
+        groups = group_lines(lay_lines(text, runs, style, atlas, wrap), text, self.lines_per_page, style.blank_height)
         seen: dict[str, int] = {}
+        source_line = 1 if style.line_numbers else 0
         group = self._next(groups)
         number, start = 0, 0
         while group is not None:
@@ -85,7 +86,10 @@ class Renderer:
             end = following[0].start if following else len(text)
             number += 1
             own = _clip(runs, start, end) if runs else ()
-            page = self._page(text[start:end], own, style, group, start, source, number, metadata, atlas)
+            entry = Entry(group[0].opening == 3, source_line)
+            page = self._page(text[start:end], own, style, group, start, source, number, entry, metadata, atlas)
+            if source_line:
+                source_line += page.text.count("\n")
             ordinal = seen.get(page.content_hash, 0)
             seen[page.content_hash] = ordinal + 1
             if ordinal:
@@ -100,15 +104,20 @@ class Renderer:
     @staticmethod
     def _page(
         text: str, runs: tuple[Run, ...], style: PageStyle, group: list[LaidLine], start: int, source: str, number: int,
-        metadata: dict[str, Scalar], atlas: Atlas,
+        entry: Entry, metadata: dict[str, Scalar], atlas: Atlas,
     ) -> Page:  # fmt: skip
+        shift = [0] * len(group)
+        if style.columns > 1:
+            wide = to_pixels(column_shift(style), style.dpi)
+            shift = (place_lines([bool(line.fragments) for line in group], style).column * wide).tolist()
         lines = tuple(
-            tuple(Fragment(a - start, b - start, x, width, level) for a, b, x, width, level in line.fragments) for line in group
+            tuple(Fragment(a - start, b - start, x + right, width, level) for a, b, x, width, level in line.fragments)
+            for line, right in zip(group, shift, strict=True)
         )
         missing = "".join(sorted({c for c in text if ord(c) in atlas.missing})) if atlas.missing else ""
         return Page(
             text=text, style=style, lines=lines, source=source, number=number, start=start,
-            entry=Entry(continues=group[0].opening == 3), runs=runs, missing=missing, metadata=metadata,
+            entry=entry, runs=runs, missing=missing, metadata=metadata,
         )  # fmt: skip
 
     def _resolve(self, text: str, source: str) -> tuple[PageStyle, int]:
@@ -124,7 +133,7 @@ class Renderer:
     @property
     def lines_per_page(self) -> int:
         """How many lines a page holds."""
-        return max(1, int((self.style.height - 2 * self.style.margin_y) / self.style.line_height + 1e-9))
+        return rows_per_column(self.style) * self.style.columns
 
     # -- pages to pixels ------------------------------------------------------------------------------------------------
 
@@ -132,11 +141,11 @@ class Renderer:
         """Width and height in pixels of `draw` with the same arguments, without drawing."""
         dpi = self._dpi(page, dpi)
         style = page.style
-        width = scaled_length(style.width, dpi)
+        width = to_pixels(style.width, dpi)
         if style.crop_width:
             right = max((f.x + f.width for line in page.lines for f in line), default=0)
-            width = min(width, int(scaled(right, dpi, style.dpi)) + scaled_length(style.margin_x, dpi))
-        height = scaled_length(len(page.lines) * style.line_height, dpi) + 2 * scaled_length(style.margin_y, dpi)
+            width = min(width, int(scaled(right, dpi, style.dpi)) + to_pixels(style.margin_x, dpi))
+        height = to_pixels(place_lines([bool(line) for line in page.lines], style).height, dpi)
         if vision is not None:
             grid = VisionProfile.get(vision).grid
             width, height = -(-width // grid) * grid, -(-height // grid) * grid
@@ -180,11 +189,12 @@ class Renderer:
             own = self._atlas(style, style.dpi)
             pens = Pens(page, own, own if dpi == style.dpi else self._atlas(style, dpi), dpi)
         chosen = (pens.index >= start) & (pens.index < end)
+        tops = place_lines([bool(line) for line in page.lines], style).top.tolist()
         found = []
         for line in np.unique(pens.line[chosen]).tolist():
             here = chosen & (pens.line == line)
-            top = scaled_length(line * style.line_height, dpi) + scaled_length(style.margin_y, dpi)
-            bottom = scaled_length((line + 1) * style.line_height, dpi) + scaled_length(style.margin_y, dpi)
+            top = to_pixels(tops[line], dpi)
+            bottom = to_pixels(tops[line] + style.line_height, dpi)
             box = Box(int(pens.x[here].min()), top, int((pens.x[here] + pens.width[here]).max()), bottom)
             if box.right > box.left:
                 found.append((line + 1, box))
@@ -216,8 +226,3 @@ def _clip(runs: tuple[Run, ...], start: int, end: int) -> tuple[Run, ...]:
     low = bisect_left(runs, start - BLOCK, key=lambda run: run.start)
     high = bisect_left(runs, end, key=lambda run: run.start)
     return tuple(Run(max(a, start) - start, min(b, end) - start, role) for a, b, role in runs[low:high] if b > start)
-
-
-def scaled_length(points: float, dpi: int) -> int:
-    """Points to whole pixels, halves up."""
-    return int(points * dpi / 72 + 0.5)

@@ -6,7 +6,9 @@ becomes one bitmap, drawn once, so that shaped text is laid out and copied into 
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from functools import cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,16 +43,30 @@ def _table() -> npt.NDArray[np.bool_]:
     return table
 
 
-def shaped_spans(codes: npt.NDArray[np.uint32]) -> list[tuple[int, int]]:
-    """Stretches that must be shaped: letters of such scripts, and marks with the letter they stand on."""
+def shaped_spans(codes: npt.NDArray[np.uint32], pieces: npt.NDArray[np.int32] | None = None) -> list[tuple[int, int]]:
+    """Stretches that must be shaped: letters of such scripts, and marks with the letter they stand on.
+
+    Args:
+        pieces: which piece of text each character belongs to; no stretch reaches from one into another.
+    """
     flags = _table()[codes]
     if not flags.any():
         return []
-    base = np.concatenate([~flags[:-1] & flags[1:], [False]])
+    same = np.ones(len(codes) - 1, bool) if pieces is None else pieces[1:] == pieces[:-1]
+    base = np.concatenate([~flags[:-1] & flags[1:] & same, [False]])
     marks = flags | base
     edges = np.nonzero(np.diff(np.concatenate([[False], marks, [False]]).astype(np.int8)))[0].tolist()
+    cuts = (np.nonzero(~same)[0] + 1).tolist()
     spans = []
-    for start, end in zip(edges[::2], edges[1::2], strict=True):
+    for low, high in zip(edges[::2], edges[1::2], strict=True):
+        inner = [low, *cuts[bisect_right(cuts, low) : bisect_left(cuts, high)], high]
+        spans += [span for start, end in pairwise(inner) for span in _shorter(codes, start, end)]
+    return spans
+
+
+def _shorter(codes: npt.NDArray[np.uint32], start: int, end: int) -> list[tuple[int, int]]:
+    spans = []
+    if end > start:
         first = start
         # a space or newline is no letter to stand on
         if codes[first] in (0x20, 0x0A, 0x0D, 0x09, 0x0C, 0x0B) or 0xD800 <= codes[first] < 0xE000:
@@ -59,7 +75,7 @@ def shaped_spans(codes: npt.NDArray[np.uint32]) -> list[tuple[int, int]]:
             spans.append((first, first + _LONGEST))
             first += _LONGEST
         spans.append((first, end))
-    return spans
+    return [span for span in spans if span[1] > span[0]]
 
 
 class Shaper:

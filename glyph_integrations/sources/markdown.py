@@ -38,8 +38,8 @@ count on alike."""
 def markdown_runs(text: str) -> tuple[Run, ...]:
     """The runs of a Markdown text, sorted, nested or apart.
 
-    Roles: ``heading1`` to ``heading6``, ``quote``, ``list``, ``table``, ``codeblock`` (whole blocks, from their first mark to the
-    end of their last line); ``strong``, ``emphasis``, ``code``, ``link`` (what stands between the marks); and ``syntax``: marks
+    Roles: ``heading1`` to ``heading6``, ``quote``, ``list``, ``table``, ``codeblock`` (whole blocks, first mark to end of last
+    line); ``strong``, ``emphasis``, ``code``, ``link`` (what stands between the marks); and ``syntax``: marks
     that are not drawn. A ``syntax`` run holds a newline where its whole line is a mark (a fence, the row under a table's head).
     List markers, the bars of tables, thematic breaks, entities and unknown HTML tags stay visible.
 

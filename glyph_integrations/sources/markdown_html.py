@@ -15,8 +15,8 @@ _INLINE = frozenset(
 )
 # a browser starts a new line here
 _BLOCK = frozenset(
-    "address article aside blockquote body br caption center col colgroup dd details div dl dt figcaption figure footer h1 h2 h3 "
-    "h4 h5 h6 head header hr html li link main meta nav ol p section summary table tbody td tfoot th thead tr ul".split()
+    "address article aside blockquote body br caption center col colgroup dd details div dl dt figcaption figure footer h1 h2 "
+    "h3 h4 h5 h6 head header hr html li link main meta nav ol p section summary table tbody td tfoot th thead tr ul".split()
 )
 _LONGEST = 100_000
 

@@ -22,8 +22,8 @@ def newlines_to_lf(text: str) -> tuple[str, Callable[[int], int]]:
 
 
 def in_order(spans: Iterable[Span], to_text: Callable[[int], int] = int) -> tuple[Run, ...]:
-    """Runs sorted by start, the outer before the inner. Stretches of ``syntax`` that touch or overlap are one, cut where another
-    run begins or ends, so that runs are nested or apart."""
+    """Runs sorted by start, the outer before the inner. Stretches of ``syntax`` that touch or overlap are one, cut where
+    another run begins or ends, so that runs are nested or apart."""
     hidden: list[list[int]] = []
     found: list[Span] = []
     for start, end, role in sorted(spans):

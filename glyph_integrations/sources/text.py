@@ -1,4 +1,4 @@
-"""Bytes to text: encodings, byte order marks, and telling binary files by their first bytes."""
+"""Bytes to text: encodings and byte order marks."""
 
 from __future__ import annotations
 
@@ -13,38 +13,6 @@ _MARKS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_SIGNATURES = (
-    (b"%PDF-", "a PDF file"),
-    (b"\x89PNG\r\n\x1a\n", "a PNG picture"),
-    (b"\xff\xd8\xff", "a JPEG picture"),
-    (b"GIF87a", "a GIF picture"),
-    (b"GIF89a", "a GIF picture"),
-    (b"II*\x00", "a TIFF picture"),
-    (b"MM\x00*", "a TIFF picture"),
-    (b"PK\x03\x04", "a ZIP archive (also what .docx, .xlsx, .pptx and .epub files are)"),
-    (b"PK\x05\x06", "an empty ZIP archive"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Office file"),
-    (b"{\\rtf", "a Rich Text file"),
-    (b"\x1f\x8b", "gzip data"),
-    (b"BZh", "bzip2 data"),
-    (b"\xfd7zXZ\x00", "xz data"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
-    (b"Rar!\x1a\x07", "a RAR archive"),
-    (b"SQLite format 3\x00", "an SQLite database"),
-    (b"\x7fELF", "a program"),
-)
-_MEDIA_TYPES = {
-    ".md": "text/markdown", ".markdown": "text/markdown", ".rst": "text/x-rst", ".html": "text/html", ".htm": "text/html",
-    ".csv": "text/csv", ".tsv": "text/tab-separated-values", ".css": "text/css", ".js": "text/javascript",
-    ".json": "application/json", ".xml": "application/xml", ".yaml": "application/yaml", ".yml": "application/yaml",
-    ".toml": "application/toml", ".py": "text/x-python", ".tex": "text/x-tex", ".c": "text/x-c", ".h": "text/x-c",
-    ".cpp": "text/x-c++", ".java": "text/x-java", ".rs": "text/x-rust", ".go": "text/x-go", ".sh": "text/x-shellscript",
-}  # fmt: skip
-
-
-def text_media_type(suffix: str) -> str:
-    """The media type of a text file by the end of its name (with the dot); ``text/plain`` if it says nothing."""
-    return _MEDIA_TYPES.get(suffix.lower(), "text/plain")
 
 
 def decode(data: bytes, label: str, encoding: str | None = None, errors: str = "strict") -> str:
@@ -57,15 +25,10 @@ def decode(data: bytes, label: str, encoding: str | None = None, errors: str = "
         errors: an error handler of Python's codecs, such as ``strict`` or ``replace``.
 
     Raises:
-        DocumentError: the bytes are of a binary kind, or not in the encoding.
+        DocumentError: the bytes are not text, or not in the encoding.
     """
     mark, codec = b"", encoding or "utf-8"
     if encoding is None:
-        for signature, kind in _SIGNATURES:
-            if data.startswith(signature):
-                raise DocumentError(f"{label} is {kind}, not text; extract its text first and pass that")
-        if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-            raise DocumentError(f"{label} is a WebP picture, not text; extract its text first and pass that")
         mark, codec = next(((m, c) for m, c in _MARKS if data.startswith(m)), (mark, codec))
         if codec == "utf-8" and (at := data.find(0)) >= 0:
             raise DocumentError(

@@ -89,9 +89,7 @@ class OpenAIPatches:
         width, height = max(1, round(width * scale)), max(1, round(height * scale))
         patches = self._patches(width, height)
         if self.most is None and patches > 30_000:
-            raise PictureSizeError(
-                f"a picture of {width} x {height} pixels has {patches:,} patches of 30,000 at most; cut it up"
-            )
+            raise PictureSizeError(f"a picture of {width} x {height} pixels has {patches:,} patches, of 30,000 at most; cut it")
         if self.most is None or patches <= self.most:
             return width, height
         shrink = math.sqrt(self.grid**2 * self.most / (width * height))

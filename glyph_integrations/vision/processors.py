@@ -46,9 +46,10 @@ class ProcessorCounting:
 
     def sees_cells(self) -> bool:
         """Whether a picture twice as large each way costs one token more for each further cell of the grid."""
-        (columns, rows), grid = (10, 14), self.grid
-        more = self.count(2 * columns * grid, 2 * rows * grid) - self.count(columns * grid, rows * grid)
-        return grid > 1 and more == 3 * columns * rows
+        if self.grid == 1:
+            return False
+        width, height = 10 * self.grid, 14 * self.grid
+        return self.count(2 * width, 2 * height) - self.count(width, height) == 3 * 10 * 14
 
     def _computed(self, width: int, height: int) -> int:
         own = self._own(width, height)

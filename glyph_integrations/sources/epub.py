@@ -1,0 +1,54 @@
+"""EPUB books to HTML: their chapters in reading order."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from urllib.parse import unquote
+from xml.etree import ElementTree
+
+from ..errors import DocumentError
+from .archive import open_archive, read_entry
+from .text import decode
+
+_ENCRYPTED_TEXT = re.compile(rb"<[^>]*CipherReference[^>]*\.(?:x?html?|opf)[\"'?]", re.I)
+_BODY = re.compile(r"<body(?:\s[^>]*)?>(.*)</body\s*>", re.I | re.S)
+# XHTML closes an empty <i/> like this, HTML does not
+_CLOSED = re.compile(r"<((?!(?:area|base|br|col|hr|img|input|link|meta|wbr)\b)[A-Za-z][\w:-]*)((?:\s[^<>]*)?)/>")
+
+
+def epub_html(data: bytes, label: str) -> str:
+    """The chapters of a book as one HTML document.
+
+    Raises:
+        DocumentError: damaged, encrypted (DRM), a bomb, or without chapters.
+    """
+    archive = open_archive(data, label)
+    names = set(archive.namelist())
+    if "META-INF/encryption.xml" in names and _ENCRYPTED_TEXT.search(read_entry(archive, "META-INF/encryption.xml", label)):
+        raise DocumentError(f"{label} is encrypted (DRM); its text cannot be read")
+    container = _xml(read_entry(archive, "META-INF/container.xml", label), label)
+    package_name = next((element.get("full-path", "") for element in container.iter("{*}rootfile")), "")
+    package = _xml(read_entry(archive, package_name, label), label)
+    files = {element.get("id"): element for element in package.iter("{*}item")}
+    chapters: list[str] = []
+    for reference in package.iter("{*}itemref"):
+        item = files.get(reference.get("idref"))
+        if item is None or "html" not in item.get("media-type", "") or "nav" in item.get("properties", "").split():
+            continue
+        name = posixpath.normpath(posixpath.join(posixpath.dirname(package_name), unquote(item.get("href", ""))))
+        chapter = decode(read_entry(archive, name, label), f"{label}: {name}")
+        body = _BODY.search(chapter)
+        chapters += "<section>", _CLOSED.sub(r"<\1\2></\1>", body[1] if body else chapter), "</section>"
+    if not chapters:
+        raise DocumentError(f"{label} lists no chapters; it is damaged or holds only pictures")
+    return "".join(chapters)
+
+
+def _xml(data: bytes, label: str) -> ElementTree.Element:
+    if b"<!ENTITY" in data:
+        raise DocumentError(f"{label} defines XML entities in its table of contents; refused")
+    try:
+        return ElementTree.fromstring(data)
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        raise DocumentError(f"{label} is damaged: {error}") from error

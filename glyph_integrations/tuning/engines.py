@@ -1,0 +1,127 @@
+"""OCR engines: RapidOCR (extra ``ocr``; its models come in its wheel) and Tesseract (the program, where it is installed)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+import shutil
+import subprocess
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ..errors import MissingExtraError, ModelError
+from .reader import Reader, Stretch
+
+_TIMEOUT = 300  # seconds for one picture
+
+
+class RapidOcrReader:
+    """RapidOCR with the models of its wheel (PP-OCRv6 small): Latin, Chinese and Japanese script. Nothing is downloaded.
+
+    About 0.3 s a line of 588 pixels at twice its size on two cores. One picture at a time: not for several threads.
+
+    Raises:
+        MissingExtraError: rapidocr or onnxruntime is not installed.
+    """
+
+    scripts: tuple[str, ...] = ("LATIN", "CJK", "HIRAGANA", "KATAKANA")
+
+    def __init__(self) -> None:
+        for package in ("rapidocr", "onnxruntime"):
+            try:
+                __import__(package)
+            except ImportError:
+                raise MissingExtraError(package, "ocr") from None
+        from rapidocr import RapidOCR
+
+        # The picture goes to the detector as it is: by default it is enlarged to 736 pixels in height, which takes a hundred
+        # times longer for crops of a few lines. Pages stand upright, and a doubtful reading is a reading.
+        settings = {"Det.limit_type": "max", "Det.limit_side_len": 4000, "Global.max_side_len": 4000}
+        self._engine: Any = RapidOCR(
+            params={"Global.log_level": "error", "Global.use_cls": False, "Global.text_score": 0.0, **settings}
+        )
+        self.name = f"rapidocr {version('rapidocr')}"
+
+    def read(self, image: Image.Image) -> list[Stretch]:
+        """What stands in a picture, from left to right within a line."""
+        result = self._engine(np.asarray(image.convert("RGB")))
+        if result.boxes is None or not result.txts:
+            return []
+        found = sorted(zip(result.boxes.tolist(), result.txts, strict=True), key=lambda item: min(x for x, _ in item[0]))
+        return [Stretch(text, min(y for _, y in box), max(y for _, y in box)) for box, text in found]
+
+
+class TesseractReader:
+    """The ``tesseract`` program.
+
+    Args:
+        language: its language packs, such as ``eng``, ``ara`` or ``chi_sim+eng``.
+
+    Raises:
+        ModelError: the program or the pack is not installed.
+    """
+
+    scripts: tuple[str, ...] = ()
+
+    def __init__(self, language: str = "eng") -> None:
+        program = shutil.which("tesseract")
+        if program is None:
+            raise ModelError("the program tesseract is not installed; install it (Debian: tesseract-ocr), or use rapidocr")
+        self._program = program
+        packs = self._run(["--list-langs"]).decode("utf-8", "replace").splitlines()[1:]
+        if unknown := sorted(set(language.split("+")) - {*packs}):
+            raise ModelError(
+                f"tesseract has no language pack {', '.join(unknown)}; installed: {', '.join(packs)} "
+                "(Debian: install tesseract-ocr-NAME)"
+            )
+        self._language = language
+        first = self._run(["--version"]).decode("utf-8", "replace").splitlines()[0]
+        self.name = f"{first} {language}"
+
+    def read(self, image: Image.Image) -> list[Stretch]:
+        """What stands in a picture, taken as one block of text; a stretch a line, in logical order."""
+        png = io.BytesIO()
+        image.save(png, "PNG")
+        table = self._run(["stdin", "stdout", "-l", self._language, "--psm", "6", "tsv"], png.getvalue())
+        rows = csv.DictReader(io.StringIO(table.decode("utf-8", "replace")), delimiter="\t", quoting=csv.QUOTE_NONE)
+        lines: dict[tuple[str, ...], tuple[list[str], list[int], list[int]]] = {}
+        for row in rows:
+            if row["level"] == "5" and row["text"].strip():  # a word; those of a line come in reading order
+                key = (row["page_num"], row["block_num"], row["par_num"], row["line_num"])
+                words, tops, bottoms = lines.setdefault(key, ([], [], []))
+                words.append(row["text"])
+                tops.append(int(row["top"]))
+                bottoms.append(int(row["top"]) + int(row["height"]))
+        return [Stretch(" ".join(words), min(tops), max(bottoms)) for words, tops, bottoms in lines.values()]
+
+    def _run(self, arguments: list[str], data: bytes = b"") -> bytes:
+        alone = {**os.environ, "OMP_THREAD_LIMIT": "1"}  # its threads cost more than they bring on small pictures
+        try:
+            done = subprocess.run(
+                [self._program, *arguments], input=data, capture_output=True, timeout=_TIMEOUT, check=False, env=alone
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise ModelError(f"tesseract failed: {error}") from error
+        if done.returncode:
+            said = " ".join(done.stderr.decode("utf-8", "replace").split())
+            raise ModelError(f"tesseract failed: {said or f'exit code {done.returncode}'}")
+        return done.stdout
+
+
+def open_reader(name: str) -> Reader:
+    """The engine of a name: ``rapidocr``, ``tesseract`` (English) or ``tesseract:LANGUAGE``.
+
+    Raises:
+        ModelError: no such engine, or its program or language pack is not installed.
+        MissingExtraError: its package is not installed.
+    """
+    if name == "rapidocr":
+        return RapidOcrReader()
+    if match := re.fullmatch(r"tesseract(?::([\w+/]+))?", name):
+        return TesseractReader(match[1] or "eng")
+    raise ModelError(f"unknown OCR engine {name!r}; known: rapidocr, tesseract:LANGUAGE (such as tesseract:ara)")

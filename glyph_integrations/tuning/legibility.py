@@ -1,0 +1,270 @@
+"""How legible pages are: they are drawn, read by an OCR engine, and compared line by line with what was drawn."""
+
+from __future__ import annotations
+
+import random
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+from typing import NamedTuple
+
+from PIL import Image, ImageOps
+
+from ..errors import DocumentError, ModelError
+from ..page import Page
+from ..rendering import Renderer
+from ..sources import SourceDocument
+from ..style import PageStyle
+from ..vision import VisionProfile
+from .edit_distance import Edit, edits, normalize
+from .reader import Reader, Stretch
+
+CROP_LINES = 12  # engines take time out of proportion for more
+_BORDER = 16  # pixels around a crop: engines lose what touches the edge
+
+
+class Confusion(NamedTuple):
+    """``drawn`` was read as ``read`` so many times; one of the two may be empty."""
+
+    drawn: str
+    read: str
+    count: int
+
+
+@dataclass(frozen=True)
+class LineReading:
+    """One line as drawn and as read, both normalised (see `normalize`).
+
+    Attributes:
+        page, line: numbers, from 1.
+        drawn, read: the texts.
+    """
+
+    page: int
+    line: int
+    drawn: str
+    read: str
+
+    @cached_property
+    def edits(self) -> tuple[Edit, ...]:
+        """What was misread."""
+        return tuple(edits(self.drawn, self.read))
+
+    @property
+    def errors(self) -> int:
+        """Characters to replace, add or drop: the Levenshtein distance of the two texts."""
+        return sum(edit.cost for edit in self.edits)
+
+    @property
+    def error_rate(self) -> float:
+        """`errors` for each character drawn; above 1 where much was read that was not drawn."""
+        return self.errors / len(self.drawn)
+
+
+@dataclass(frozen=True)
+class Legibility:
+    """How well an engine read pages of one style, and what these pages cost.
+
+    Attributes:
+        style: of the pages, as resolved for the text.
+        reader: name of the engine.
+        vision: name of the model family whose tokens were counted.
+        lines: what was read, in order of the document; lines without visible characters are left out.
+        tokens_per_1000: visual tokens for 1,000 characters of the text, over all pages (not the sample alone).
+    """
+
+    style: PageStyle
+    reader: str
+    vision: str
+    lines: tuple[LineReading, ...]
+    tokens_per_1000: float
+
+    @property
+    def characters(self) -> int:
+        """Characters that were drawn on the lines read, normalised."""
+        return sum(len(line.drawn) for line in self.lines)
+
+    @property
+    def errors(self) -> int:
+        """Characters misread."""
+        return sum(line.errors for line in self.lines)
+
+    @property
+    def error_rate(self) -> float:
+        """Character error rate: errors for each character drawn."""
+        return self.errors / self.characters
+
+    @property
+    def standard_error(self) -> float:
+        """How far `error_rate` would vary between samples of as many lines: that of a ratio of two sums over lines
+        (Cochran, Sampling Techniques, 1977, chapter 6). Two rates that differ by less than twice this are not told apart.
+        """
+        count = len(self.lines)
+        if count < 2:
+            return self.error_rate
+        spread = sum((line.errors - self.error_rate * len(line.drawn)) ** 2 for line in self.lines)
+        return float((spread * count / (count - 1)) ** 0.5 / self.characters)
+
+    @property
+    def unread(self) -> int:
+        """Lines of which nothing was read."""
+        return sum(not line.read for line in self.lines)
+
+    def confusions(self, most: int = 10) -> list[Confusion]:
+        """What was misread most often, the commonest first; neighbouring errors are one confusion (``rn`` read as ``m``)."""
+        counts = Counter((line.drawn[e.start : e.end], e.read) for line in self.lines for e in line.edits)
+        worst = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        return [Confusion(*pair, count) for pair, count in worst[:most]]
+
+
+class Crop(NamedTuple):
+    """A page with a few of its lines; ``first`` is the number of the first of these on the whole page."""
+
+    page: Page
+    first: int
+
+
+def measure_legibility(
+    what: str | SourceDocument | Iterable[Page],
+    reader: Reader,
+    style: PageStyle | None = None,
+    *,
+    vision: VisionProfile | str = "glyph",
+    lines: int | None = 36,
+    seed: int = 0,
+    upscale: float = 2.0,
+    track: Callable[[Sequence[Crop]], Iterable[Crop]] = iter,
+) -> Legibility:
+    """Draw pages, read some lines back, and compare.
+
+    Pages are read in crops of at most 12 lines, drawn at the style's own dpi. Crops are taken at random places of the text,
+    the same for every style, so that styles are compared on the same passages.
+
+    Args:
+        what: a text or a document to be drawn, or pages of one document and style.
+        reader: the engine, such as ``CachedReader(RapidOcrReader(), folder)``.
+        style: how to draw a text or document; default preset ``glyph-72``. Pages have their own.
+        vision: the model whose tokens are counted, or its name.
+        lines: how many lines with visible characters to read; None: all.
+        seed: of the places.
+        upscale: how much a crop is enlarged (bicubic) before it is read; engines are trained on larger letters.
+        track: wraps the crops while they are read, to show progress.
+
+    Raises:
+        DocumentError: nothing visible to read.
+        ModelError: the engine fails, or most letters are of scripts that it does not know.
+        UnknownModelError: ``vision`` names no known model.
+        ValueError: ``lines`` below 1, or ``upscale`` not from 0.5 to 8.
+    """
+    if lines is not None and lines < 1:
+        raise ValueError(f"lines={lines}: must be at least 1, or None for all")
+    if not 0.5 <= upscale <= 8:
+        raise ValueError(f"upscale={upscale}: must be from 0.5 to 8")
+    vision = VisionProfile.get(vision)
+    if isinstance(what, str | SourceDocument):
+        renderer = Renderer(style)
+        pages = list(renderer.paginate(what))
+    else:
+        pages = list(what)
+        renderer = Renderer(pages[0].style if pages else None)
+    crops = [crop for page in pages for crop in _crops(page)]
+    if not crops:
+        raise DocumentError("there is nothing visible to read; legibility needs a text with visible characters")
+    _check_scripts(reader, pages)
+    cost = sum(vision.count(*renderer.size(page, vision=vision)) for page in pages)
+    chosen = crops if lines is None else choose_crops(crops, lines, seed)
+    found = [reading for crop in track(chosen) for reading in _read(renderer, crop, reader, upscale)]
+    characters = sum(len(page.text) for page in pages)
+    return Legibility(pages[0].style, reader.name, vision.name, tuple(found), 1000 * cost / characters)
+
+
+def drawn_text(page: Page, number: int) -> str:
+    """The text drawn on a line (numbered from 1), normalised: without characters that are hidden, tabs and joined newlines as
+    spaces."""
+    fragments = sorted(page.lines[number - 1])
+    parts = [page.text[fragment.start : fragment.end] for fragment in fragments]
+    for at, (before, after) in enumerate(pairwise(fragments), 1):
+        if any(c.isspace() for c in page.text[before.end : after.start]):
+            parts[at] = " " + parts[at]
+    return normalize("".join(parts))
+
+
+def _crops(page: Page) -> list[Crop]:
+    crops = []
+    for at in range(0, len(page.lines), CROP_LINES):
+        crop = Crop(replace(page, lines=page.lines[at : at + CROP_LINES]), at + 1)
+        if _visible(crop):
+            crops.append(crop)
+    return crops
+
+
+def _visible(crop: Crop) -> list[int]:
+    """Numbers of the lines of a crop that hold something to read."""
+    return [n for n in range(1, len(crop.page.lines) + 1) if drawn_text(crop.page, n)]
+
+
+def choose_crops(crops: Sequence[Crop], lines: int, seed: int) -> list[Crop]:
+    """Crops that hold so many visible lines, or all; nearest to random places of the text, in its order. The last one chosen is cut."""
+    starts = [crop.page.start + min(f.start for line in crop.page.lines for f in line) for crop in crops]
+    dice = random.Random(seed)
+    left = dict(enumerate(starts))
+    chosen: dict[int, Crop] = {}
+    while left and lines > 0:
+        place = dice.random() * (starts[-1] + 1)
+        nearest = min(left, key=lambda n: abs(left[n] - place))
+        del left[nearest]
+        crop = crops[nearest]
+        visible = _visible(crop)
+        if len(visible) > lines:
+            crop = crop._replace(page=replace(crop.page, lines=crop.page.lines[: visible[lines - 1]]))
+        chosen[nearest] = crop
+        lines -= len(visible)
+    return [chosen[n] for n in sorted(chosen)]
+
+
+def _check_scripts(reader: Reader, pages: Sequence[Page]) -> None:
+    if not reader.scripts:
+        return
+    counts = Counter(c for page in pages for c in page.text if c.isalpha())
+    unknown = sum(n for c, n in counts.items() if not unicodedata.name(c, "").startswith(reader.scripts))
+    if 2 * unknown > counts.total():
+        raise ModelError(
+            f"{reader.name} cannot read this text: {100 * unknown / counts.total():.0f} % of its letters are of scripts other "
+            f"than {', '.join(s.title() for s in reader.scripts)}; use tesseract with a language pack (such as tesseract:ara)"
+        )
+
+
+def _read(renderer: Renderer, crop: Crop, reader: Reader, upscale: float) -> list[LineReading]:
+    page = crop.page
+    image = renderer.draw(page)
+    if upscale != 1:
+        size = max(1, round(image.width * upscale)), max(1, round(image.height * upscale))
+        image = image.resize(size, Image.Resampling.BICUBIC)
+    image = ImageOps.expand(image, _BORDER, page.style.background)
+    rows = {
+        line: (_BORDER + box.top * upscale, _BORDER + box.bottom * upscale)
+        for line, box in renderer.boxes(page, 0, len(page.text))
+    }
+    read = assign(reader.read(image), rows)
+    return [
+        LineReading(page.number, crop.first + n - 1, drawn_text(page, n), normalize(" ".join(read.get(n, ()))))
+        for n in _visible(crop)
+    ]
+
+
+def assign(stretches: Iterable[Stretch], rows: dict[int, tuple[float, float]]) -> dict[int, list[str]]:
+    """The texts read on each line: a stretch is of the line whose middle is nearest to its own.
+
+    Args:
+        stretches: in reading order within a line.
+        rows: top and bottom of each line.
+    """
+    found: dict[int, list[str]] = {}
+    for text, top, bottom in stretches:
+        if rows:
+            nearest = min(rows, key=lambda line: abs(sum(rows[line]) - top - bottom))
+            found.setdefault(nearest, []).append(text)
+    return found
