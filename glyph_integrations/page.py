@@ -16,6 +16,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from .errors import PageFormatError
+from .packing import fold, pack, unfold, unpack
+from .picture import Picture, TextLine
 from .style import PageStyle
 
 Scalar = str | int | float | bool
@@ -84,6 +86,8 @@ class Entry:
 class Page:
     """One page of a document. Made by `Renderer.paginate`; drawn by `Renderer.draw`.
 
+    A page of a PDF or an image has a `picture` and no ``lines``: its text is what the file says stands on it.
+
     Attributes:
         text: the untouched slice ``[start:end]`` of the text that was paginated.
         style: how it is drawn, with everything resolved (``newline`` is never ``auto``).
@@ -95,6 +99,7 @@ class Page:
         runs: stretches with a role.
         missing: the distinct characters that no font covers, sorted.
         ordinal: how many pages of the document with equal content came before.
+        picture: the page of a file that is drawn in place of the text; None for a page of text.
         metadata: the caller's own values, flat.
     """
 
@@ -108,6 +113,7 @@ class Page:
     runs: tuple[Run, ...] = ()
     missing: str = ""
     ordinal: int = 0
+    picture: Picture | None = None
     metadata: Mapping[str, Scalar] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -126,9 +132,10 @@ class Page:
 
     @cached_property
     def content_hash(self) -> str:
-        """Hash of what is drawn: text, runs, entry and style. Pages with equal hashes share vectors. 32 hex digits."""
+        """Hash of what is drawn: text, runs, entry and style, or the page of a file. Pages with equal hashes share vectors.
+        32 hex digits."""
         parts = (self.text, _pack_runs(self.runs), str(self.entry), str(self.style))
-        return _hash(parts)
+        return _hash(parts if self.picture is None else (*parts, self.picture.sha256, str(self.picture.index)))
 
     @cached_property
     def id(self) -> str:

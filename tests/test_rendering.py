@@ -681,3 +681,50 @@ def test_marks_stand_on_their_letter() -> None:
     a, b = renderer.pixels(composed), renderer.pixels(combined)
     assert abs(int((a < 128).sum()) - int((b < 128).sum())) < 40
     assert renderer.boxes(combined, 0, 1)[0][1].right == renderer.boxes(combined, 0, 2)[0][1].right
+
+
+# -- tables -------------------------------------------------------------------------------------------------------------------
+
+TABLE = "| Name | Value |\n|---|---:|\n| alpha | 1 |\n| beta, longer | 22,000 |"
+
+
+def test_cells_of_a_table_stand_under_each_other() -> None:
+    text = f"before\n\n{TABLE}\n\nafter"
+    renderer = Renderer(PageStyle(newline="keep"))
+    (page,) = renderer.paginate(_marked_up(text, table=re.escape(TABLE), syntax=r"\|---\|---:\|"))
+    rows = [line for line in page.lines if line and page.text[line[0].start] == "|"]
+    assert len(rows) == 3  # the ruler is not drawn
+    bars = [[f.x for f in row if page.text[f.start] == "|"] for row in rows]
+    assert bars[0] == bars[1] == bars[2]
+    assert [page.text[f.start : f.end] for f in rows[2]] == ["|", "beta, longer", "|", "22,000", "|"]
+
+
+def test_a_table_wider_than_the_page_is_set_as_lines_and_loses_nothing() -> None:
+    wide_table = "| " + " | ".join("cell " * 12 for _ in range(6)) + " |\n| a | b |"
+    renderer = Renderer(PageStyle(newline="keep"))
+    pages = list(renderer.paginate(_marked_up(wide_table, table=re.escape(wide_table))))
+    drawn = {
+        at for page in pages for line in page.lines for f in line for at in range(page.start + f.start, page.start + f.end)
+    }
+    assert all(at in drawn for at, char in enumerate(wide_table) if is_visible(char))
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(
+        st.lists(st.sampled_from(["a", "some cell", "", "\\|", "**b**", "中文", "x" * 30]), min_size=1, max_size=5),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_every_visible_character_of_a_table_is_drawn_once(rows: list[list[str]]) -> None:
+    text = "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
+    renderer = Renderer(PageStyle(width=250, newline="keep"))
+    for page in renderer.paginate(_marked_up(text, table=re.escape(text), syntax=r"\*\*")):
+        drawn = [0] * len(page.text)
+        for line in page.lines:
+            for f in line:
+                for at in range(f.start, f.end):
+                    drawn[at] += 1
+        assert all(n == (char != "*") for n, char in zip(drawn, page.text, strict=True) if is_visible(char))
+        assert np.array_equal(renderer.pixels(page), _painted_one_by_one(renderer, page, 72))

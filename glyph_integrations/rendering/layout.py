@@ -12,21 +12,18 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from ..page import Run
 from ..style import PageStyle
-from .atlas import Atlas, Ints
-from .bidi import line_levels, needs_bidi, paragraph_direction, resolve_levels, visual_runs
+from .atlas import Atlas
+from .bidi import line_levels, visual_runs
+from .block import Block, Gap
 from .geometry import NUMBER_DIGITS, column_width
-from .line_break import break_opportunities, is_newline
-from .looks import HIDDEN, VERBATIM, looks_of
 from .raster import decode
-from .reflow import is_forced
+from .tables import align_rows
 
 BLOCK = 65_536
 LONGEST_LINE = 4096  # characters; only text without width (marks, format characters) comes near
-Flags = npt.NDArray[np.bool_]
 
 
 Pieces = tuple[tuple[int, int, int, int, int], ...]
@@ -41,140 +38,6 @@ class LaidLine(NamedTuple):
     start: int
     fragments: Pieces
     opening: int
-
-
-class _Gap(NamedTuple):
-    """Characters inside a line that are not drawn as themselves: a joined newline with the indentation after it, or a tab."""
-
-    start: int
-    end: int
-    tab: bool
-
-
-class _Block:
-    """One block of text with what line breaking needs, offsets relative to the block."""
-
-    def __init__(self, text: str, runs: Sequence[Run], start: int, end: int, style: PageStyle, atlas: Atlas, wrap: int) -> None:
-        self.start, self.length = start, end - start
-        part = text[start:end]
-        self.codes = decode(part)
-        looks = looks_of(runs, start, end) if runs else None
-        self.levels: npt.NDArray[np.uint8] | None = None
-        self.bases: dict[int, int] = {}
-        if needs_bidi(self.codes):
-            self.levels, self.bases = self._levels()
-        glyphs = atlas.glyphs(self.codes, looks, self.levels)  # first: it may replace the table of advances
-        advance = atlas.advance[glyphs]
-        blank = atlas.blank[glyphs]
-        self.breaks: list[tuple[int, int]] = []  # mandatory: (end of paragraph, start of the next)
-        self.gaps: list[_Gap] = []
-        self.hidden = self.verbatim = None
-        breaking = self.codes
-        if looks is not None:
-            self.hidden = ((looks & HIDDEN) > 0) & ~is_newline(self.codes)
-            self.verbatim = (looks & VERBATIM) > 0
-            breaking = np.where(self.hidden, np.uint32(0x0301), self.codes)  # a mark: no reason to break a line
-            self._hide(advance, blank)
-        opportunity = break_opportunities(breaking)
-        self._newlines(text, style, wrap, advance, opportunity, atlas.space)
-        in_gaps = {at for gap in self.gaps for at in range(gap.start, gap.end)}
-        self.tabs = [at for at in np.nonzero(self.codes == 0x09)[0].tolist() if at not in in_gaps]
-        opportunity[[at + 1 for at in self.tabs if at + 1 < self.length]] = True
-        self.gaps = sorted([*self.gaps, *(_Gap(at, at + 1, True) for at in self.tabs)])
-        self.gap_starts = [gap.start for gap in self.gaps]
-        self.pen = np.concatenate([[0], np.cumsum(advance, dtype=np.int64)])
-        at = np.arange(self.length, dtype=np.int32)
-        # end of the visible text before each position: just after the last character that is not blank
-        self.solid = np.concatenate([[0], np.maximum.accumulate(np.where(blank, 0, at + 1))]).astype(np.int32)
-        self.starts = np.nonzero(opportunity)[0].tolist()  # where a line may start
-        self.reach = self.pen[self.solid[self.starts]].tolist()  # pen at the end of the line before
-
-    def _levels(self) -> tuple[npt.NDArray[np.uint8], dict[int, int]]:
-        """Bidirectional levels, paragraph by paragraph, and the base direction by paragraph start."""
-        levels = np.zeros(self.length, np.uint8)
-        ends = np.nonzero(is_newline(self.codes))[0].tolist()
-        bases = {}
-        start = 0
-        for end in (*ends, self.length):
-            part = self.codes[start:end]
-            if len(part):
-                base = paragraph_direction(part)
-                bases[start] = base
-                if base or needs_bidi(part):
-                    levels[start:end] = resolve_levels(part, base)
-                    levels[end : end + 1] = base
-            start = end + 1
-        return levels, bases
-
-    def base_at(self, at: int) -> int:
-        """Base direction of the paragraph around an offset: 0 left to right, 1 right to left."""
-        if not self.bases:
-            return 0
-        starts = list(self.bases)
-        found = bisect_right(starts, at) - 1
-        return self.bases[starts[found]] if found >= 0 else 0
-
-    def _hide(self, advance: Ints, blank: Flags) -> None:
-        """Leave out the characters that are not drawn."""
-        assert self.hidden is not None
-        advance[self.hidden] = 0
-        blank |= self.hidden
-        edges = np.nonzero(np.diff(np.concatenate([[False], self.hidden, [False]]).astype(np.int8)))[0].tolist()
-        self.gaps += [_Gap(a, b, False) for a, b in zip(edges[::2], edges[1::2], strict=True)]
-
-    def is_unseen(self, begin: int, stop: int) -> bool:
-        """Whether ``begin:stop`` holds characters, and only such, that are not drawn: a code fence, a table's ruler."""
-        return self.hidden is not None and bool(self.hidden[begin:stop].any()) and bool(self.solid[stop] <= begin)
-
-    def _newlines(self, text: str, style: PageStyle, wrap: int, advance: Ints, opportunity: Flags, space: int) -> None:
-        """Tell breaks from newlines that are joined over, and mend widths and opportunities around the latter."""
-        codes = self.codes
-        where = np.nonzero(is_newline(codes))[0].tolist()
-        skip = -1
-        for at in where:
-            if at <= skip:
-                continue
-            code = int(codes[at])
-            pair = code == 0x0D and at + 1 < self.length and codes[at + 1] == 0x0A
-            after = at + 2 if pair else at + 1
-            skip = after - 1
-            newline = after - 1  # the character that stands for the break
-            marked, reflow = style.newline == "marked", style.newline == "reflow"
-            joined = (
-                code in (0x0A, 0x0D)
-                and not (self.verbatim is not None and self.verbatim[at])
-                and (marked or (reflow and self._wrapped(text, self.start + at, self.start + after, wrap)))
-            )
-            if not joined:
-                self.breaks.append((at, after))
-                continue
-            if marked:
-                if codes[newline] == 0x0D:  # a lone return draws nothing of its own
-                    self.breaks.append((at, after))
-                else:
-                    opportunity[newline] = False
-                continue
-            stop = after
-            while stop < self.length and codes[stop] in (0x20, 0x09):
-                stop += 1
-            between_wide = at > 0 and stop < self.length and _is_wide(int(codes[at - 1])) and _is_wide(int(codes[stop]))
-            if stop > after or between_wide or codes[newline] == 0x0D:
-                self.gaps.append(_Gap(at, stop, False))
-                advance[at:stop] = 0
-                advance[at] = 0 if between_wide else space
-            opportunity[at : min(stop, self.length)] = False
-            if stop < self.length:
-                opportunity[stop] = True
-
-    @staticmethod
-    def _wrapped(text: str, at: int, after: int, wrap: int) -> bool:
-        line_start = max(text.rfind("\n", 0, at) + 1, at - 400)
-        stop = text.find("\n", after, after + 400)
-        return is_forced(text[line_start:at], text[after : stop if stop >= 0 else after + 400], wrap)
-
-
-def _is_wide(code: int) -> bool:
-    return 0x2E80 <= code <= 0xA4CF or 0xF900 <= code <= 0xFAFF or 0xFF00 <= code <= 0xFF60 or 0x20000 <= code <= 0x3FFFF
 
 
 class _Measure:
@@ -207,7 +70,9 @@ def lay_lines(text: str, runs: Sequence[Run], style: PageStyle, atlas: Atlas, wr
         end = min(position + size, len(text))
         if end < len(text) and text[end - 1] == "\r":  # never between the two halves of a newline
             end += 1
-        block = _Block(text, _overlapping(runs, position, end), position, end, style, atlas, wrap)
+        end = _after_table(runs, position, end)
+        block = Block(text, _overlapping(runs, position, end), position, end, style, atlas, wrap)
+        rows = _table_rows(block, runs, measure, atlas) if runs else {}
         whole = end == len(text)
         paragraphs = list(block.breaks)
         if whole and (not paragraphs or paragraphs[-1][1] < block.length):
@@ -220,6 +85,10 @@ def lay_lines(text: str, runs: Sequence[Run], style: PageStyle, atlas: Atlas, wr
                 continue
             if blank:
                 yield LaidLine(position + begin, (), opening)
+            if begin in rows and not inside:
+                yield LaidLine(position + begin, rows[begin], opening)
+                opening, begin = 2, after
+                continue
             for start, line, _ in () if blank else _break_paragraph(block, begin, stop, measure, inside):
                 yield LaidLine(position + start, line, 3 if inside or start > begin else opening)
             form_feed = after > stop and block.codes[stop] == 0x0C
@@ -233,6 +102,42 @@ def lay_lines(text: str, runs: Sequence[Run], style: PageStyle, atlas: Atlas, wr
         position += begin
 
 
+def _after_table(runs: Sequence[Run], start: int, end: int) -> int:
+    """The end of a block, moved behind a table that it would cut; one longer than a block is cut all the same."""
+    for run in _overlapping(runs, end - 1, end):
+        if run.role == "table" and start <= run.start < end < run.end <= run.start + BLOCK:
+            return run.end
+    return end
+
+
+def _table_rows(block: Block, runs: Sequence[Run], measure: _Measure, atlas: Atlas) -> dict[int, Pieces]:
+    """The aligned rows of a block's tables, by their start in the block."""
+    found: dict[int, Pieces] = {}
+    if block.levels is not None:
+        return found
+    pipe = int(atlas.advance[atlas.glyphs(decode("|"))[0]])
+    bounds = [0, *(after for _, after in block.breaks)]
+    stops = [*(stop for stop, _ in block.breaks), block.length]
+    for run in _overlapping(runs, block.start, block.start + block.length):
+        low, high = run.start - block.start, run.end - block.start
+        if run.role != "table" or low < 0 or high > block.length:
+            continue
+        lines = range(bisect_left(bounds, low), bisect_left(bounds, high))
+        rows = [(bounds[n], int(block.solid[stops[n]])) for n in lines if not block.is_unseen(bounds[n], stops[n])]
+        if any(end <= start for start, end in rows):
+            continue
+
+        def width_of(start: int, end: int) -> int:
+            return int(block.pen.item(end) - block.pen.item(start))
+
+        placed = align_rows(block.codes, rows, width_of, pipe, atlas.space, measure.room)
+        for begin, pieces in placed.items():
+            found[begin] = tuple(
+                piece for start, end, x in pieces for piece in _fragments(block, start, end, measure.left + x, measure.tab)
+            )
+    return found
+
+
 def _overlapping(runs: Sequence[Run], start: int, end: int) -> Sequence[Run]:
     if not runs:
         return runs
@@ -242,7 +147,7 @@ def _overlapping(runs: Sequence[Run], start: int, end: int) -> Sequence[Run]:
 
 
 def _break_paragraph(
-    block: _Block, begin: int, stop: int, measure: _Measure, inside: bool, *, whole: bool = True
+    block: Block, begin: int, stop: int, measure: _Measure, inside: bool, *, whole: bool = True
 ) -> Iterator[tuple[int, Pieces, int]]:
     """Greedy line breaking: the start, fragments and next start of each line of ``block[begin:stop]``. With ``whole=False`` the
     paragraph goes on beyond the block, and lines near its end, which that could change, are left out."""
@@ -270,7 +175,7 @@ def _break_paragraph(
         start = after
 
 
-def _plain_break(block: _Block, start: int, stop: int, limit: int) -> int:
+def _plain_break(block: Block, start: int, stop: int, limit: int) -> int:
     """Where the line after the one at ``start`` begins, when it may reach pen position ``limit``."""
     if block.pen.item(int(block.solid[stop])) <= limit and stop - start <= LONGEST_LINE:
         return stop
@@ -282,13 +187,13 @@ def _plain_break(block: _Block, start: int, stop: int, limit: int) -> int:
     return _forced_break(block, start, stop, limit)
 
 
-def _forced_break(block: _Block, start: int, stop: int, limit: int) -> int:
+def _forced_break(block: Block, start: int, stop: int, limit: int) -> int:
     """Inside a word that is longer than a line. Marks stay with their letter: they do not move the pen."""
     after = int(np.searchsorted(block.pen, limit, side="right")) - 1
     return max(start + 1, min(after, stop, start + LONGEST_LINE))
 
 
-def _tabbed_break(block: _Block, start: int, stop: int, room: int, tab: int) -> int:
+def _tabbed_break(block: Block, start: int, stop: int, room: int, tab: int) -> int:
     """`_plain_break` for a line with tabs: each segment between tabs is shifted to its tab stop."""
     stop_here = min(stop, start + LONGEST_LINE)
     here = block.pen.item(start)
@@ -313,7 +218,7 @@ def _tabbed_break(block: _Block, start: int, stop: int, room: int, tab: int) -> 
     return best or max(_forced_break(block, start, stop, here + room - shift), low + 1 if low > start else start + 1)
 
 
-def _fragments(block: _Block, start: int, end: int, x: int, tab: int) -> Pieces:
+def _fragments(block: Block, start: int, end: int, x: int, tab: int) -> Pieces:
     """The pieces of a line between tabs and joined newlines, offsets in the document."""
     if end <= start:
         return ()
@@ -322,7 +227,7 @@ def _fragments(block: _Block, start: int, end: int, x: int, tab: int) -> Pieces:
         width = block.pen.item(end) - block.pen.item(start)
         return ((block.start + start, block.start + end, x, width, 0),)
     pieces, pen, cursor = [], x, start
-    for gap in (*block.gaps[at : bisect_left(block.gap_starts, end)], _Gap(end, end, False)):
+    for gap in (*block.gaps[at : bisect_left(block.gap_starts, end)], Gap(end, end, False)):
         width = block.pen.item(gap.start) - block.pen.item(cursor)
         if gap.start > cursor:
             pieces.append((block.start + cursor, block.start + gap.start, pen, width, 0))
@@ -335,7 +240,7 @@ def _fragments(block: _Block, start: int, end: int, x: int, tab: int) -> Pieces:
     return tuple(pieces)
 
 
-def _bidirectional(block: _Block, line: Pieces, x: int, room: int, base: int) -> Pieces:
+def _bidirectional(block: Block, line: Pieces, x: int, room: int, base: int) -> Pieces:
     """The pieces of a line cut where the direction changes, at their places from left to right; in a right-to-left paragraph
     the line ends at the right edge."""
     assert block.levels is not None

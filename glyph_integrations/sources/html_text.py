@@ -147,7 +147,8 @@ class TextWriter:
 
 def _within(origin: Sequence[Piece], start: int, end: int) -> list[Piece]:
     found = []
-    for at, source, length in origin[max(0, bisect_right(origin, (start,)) - 2) :]:
+    for number in range(max(0, bisect_right(origin, (start,)) - 2), len(origin)):
+        at, source, length = origin[number]
         if at > end or (at == end and length):
             break
         if not length:
