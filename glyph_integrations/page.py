@@ -9,6 +9,7 @@ import base64
 import hashlib
 import re
 import zlib
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -152,9 +153,16 @@ class Page:
         """How a prompt names the page: ``Page 57``."""
         return f"Page {self.number}"
 
+    @cached_property
+    def picture_lines(self) -> tuple[TextLine, ...]:
+        """Where the text stands on the picture; empty for a page that is drawn from its text."""
+        return self.picture.lines(self.text) if self.picture else ()
+
     def line_of(self, offset: int) -> int:
         """Number (from 1) of the line that draws the character at ``offset`` into the page's text; characters that are
         not drawn (line ends) belong to the line before them. 0 for a page without lines."""
+        if self.picture_lines:
+            return max(1, bisect_right(self.picture_lines, offset, key=lambda line: line.start))
         last = 0
         for number, line in enumerate(self.lines, 1):
             if not line:
@@ -166,6 +174,9 @@ class Page:
 
     def line_text(self, number: int) -> str:
         """The text drawn on a line (numbered from 1); newlines inside a reflowed line read as spaces."""
+        if self.picture_lines:
+            place = self.picture_lines[number - 1]
+            return self.text[place.start : place.end]
         line = self.lines[number - 1]
         if not line:
             return ""
@@ -187,6 +198,7 @@ class Page:
             "id": self.id, "n": self.number, "source": self.source, "start": self.start, "end": self.end,
             "style": str(self.style), "lines": self.breaks, "runs": _pack_runs(self.runs), "entry": str(self.entry),
             "missing": self.missing.encode("unicode_escape").decode(), "ordinal": self.ordinal,
+            "picture": str(self.picture or ""),
         }  # fmt: skip
         always = ("id", "n", "source", "start", "end", "style", "lines")
         return {**self.metadata, **{_PREFIX + k: v for k, v in values.items() if k in always or v not in ("", 0)}}
@@ -225,10 +237,14 @@ class Page:
             source=get("source", ""), number=get("n", 1), start=get("start", 0),
             entry=Entry.parse(get("entry", "")), runs=_unpack_runs(get("runs", ""), len(text)),
             missing=missing, ordinal=get("ordinal", 0),
+            picture=Picture.parse(get("picture", "")) if get("picture", "") else None,
             metadata={k: v for k, v in metadata.items() if not k.startswith(_PREFIX)},
         )  # fmt: skip
+        if page.picture and page.picture.name != normalize_source(page.picture.name):
+            raise PageFormatError(f"the file of a page is named {page.picture.name!r}: expected a relative path")
         if page.id != metadata.get("glyph_id"):
             raise PageFormatError(f"the text beside page {metadata.get('glyph_id')!r} was edited or split; it is not that page")
+        _ = page.picture_lines  # damage is an error now, not when a citation is looked up
         return page
 
 
@@ -255,64 +271,35 @@ def _hash(parts: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-def _write_varint(out: bytearray, value: int) -> None:
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    out.append(value)
-
-
-def _signed(value: int) -> int:
-    return value << 1 if value >= 0 else (-value << 1) - 1
-
-
 def _pack_lines(lines: tuple[Line, ...], width: int) -> str:
     # per line: count of fragments; per fragment: skipped characters, length, x after the pen, slack to the page's width, level
-    out = bytearray()
+    values: list[int] = []
     at = 0
     for line in lines:
-        _write_varint(out, len(line))
+        values.append(len(line))
         pen = 0
         for start, end, x, advance, level in line:
-            for value in (_signed(start - at), end - start, _signed(x - pen), _signed(width - x - advance), level):
-                _write_varint(out, value)
+            values += (fold(start - at), end - start, fold(x - pen), fold(width - x - advance), level)
             at, pen = end, x + advance
-    return base64.b85encode(zlib.compress(bytes(out), 9)).decode("ascii") if lines else ""
+    return pack(values)
 
 
 def _unpack_lines(packed: str, width: int, length: int) -> tuple[Line, ...]:
     try:
-        decoder = zlib.decompressobj()
-        data = decoder.decompress(base64.b85decode(packed), 64 * (length + 1000)) if packed else b""
-        if packed and not decoder.eof:
-            raise ValueError("too long for its text")
-    except (ValueError, zlib.error) as error:
+        numbers = iter(unpack(packed, 64 * (length + 1000)))
+    except ValueError as error:
         raise PageFormatError(f"line breaks of a page cannot be decoded: {error}") from error
-    values: list[int] = []
-    value = shift = 0
-    for byte in data:
-        value |= (byte & 127) << shift
-        shift += 7
-        if byte < 128:
-            values.append(value)
-            value = shift = 0
     lines: list[Line] = []
-    numbers = iter(values)
     at = 0
-
-    def signed() -> int:
-        raw = next(numbers)
-        return -(raw + 1 >> 1) if raw & 1 else raw >> 1
-
     try:
         for count in numbers:
             fragments = []
             pen = 0
             for _ in range(count):
-                start = at + signed()
+                start = at + unfold(next(numbers))
                 end = start + next(numbers)
-                x = pen + signed()
-                advance = width - x - signed()
+                x = pen + unfold(next(numbers))
+                advance = width - x - unfold(next(numbers))
                 fragments.append(Fragment(start, end, x, advance, next(numbers)))
                 if not 0 <= start <= end <= length:
                     raise PageFormatError("line breaks of a page point outside its text")

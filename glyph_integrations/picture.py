@@ -132,7 +132,9 @@ def _unpack(boxes: str, text: str, width: int, height: int) -> Iterable[TextLine
         top += unfold(next(numbers))
         line = TextLine(start, end, left, top, left + next(numbers), top + next(numbers))
         way = next(numbers)
-        if not (start < end <= len(text) and 0 <= left <= line.right <= width and 0 <= top <= line.bottom <= height and way <= 2):
+        if not (
+            start < end <= len(text) and 0 <= left <= line.right <= width and 0 <= top <= line.bottom <= height and way <= 2
+        ):
             raise ValueError("a line lies outside of its page or text")
         at = end
         if way == 2:

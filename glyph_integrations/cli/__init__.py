@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from ..errors import GlyphError
 from .ask import ask
 from .demo import demo
+from .fonts import fonts
 from .index import index
 from .render import render
 from .terminal import printable
@@ -55,7 +56,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, ask, index, render, tokens):
+for command in (demo, ask, index, render, tokens, fonts):
     app.command()(command)
 
 

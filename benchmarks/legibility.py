@@ -1,0 +1,115 @@
+"""Legibility of styles: pages are drawn, read by an OCR engine, and compared line by line with what was drawn.
+
+    python benchmarks/legibility.py [TABLE ...] [--lines 36] [--cache FOLDER]     # TABLE: presets, choices, scripts; default: all
+
+presets  every preset x {English novel, Chinese novel, Python source}, read by RapidOCR
+choices  one value of a style changed at a time, at 72 and at 96 dpi, for the same texts: grey or 1-bit, line height, font size
+scripts  every preset x {Arabic, Hindi, Thai, Russian}, read by Tesseract where it has their language packs
+
+``error`` is the character error rate, ``+-`` its standard error (styles within twice of it are not told apart), ``tokens`` the
+visual tokens of Glyph for 1,000 characters. Styles of one text are read at the same places. With ``--cache`` a run that was
+stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import textwrap
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from glyph_integrations import GlyphError, PageStyle, open_document
+from glyph_integrations.sources import SourceDocument
+from glyph_integrations.style import PRESETS
+from glyph_integrations.tuning import CachedReader, Legibility, Reader, measure_legibility, open_reader
+
+CORPORA = Path(os.environ.get("GLYPH_CORPORA", Path(__file__).resolve().parents[2] / "shared" / "corpora"))
+PACKS = {"ar": "ara", "hi": "hin", "th": "tha", "ru": "rus"}
+CHANGES = {
+    "9 on 10": {},
+    "1-bit": {"levels": 2},
+    "9 on 11": {"line_height": 11},
+    "8 on 9": {"font_size": 8, "line_height": 9},
+    "8 on 10": {"font_size": 8, "line_height": 10},
+    "10 on 11": {"font_size": 10, "line_height": 11},
+    "10 on 12": {"font_size": 10, "line_height": 12},
+}
+
+
+def texts() -> dict[str, Callable[[], SourceDocument]]:
+    """What is drawn: a novel, a Chinese novel, and the source of a module of Python's library."""
+    return {
+        "English": partial(open_document, CORPORA / "texts" / "call_of_the_wild.txt"),
+        "Chinese": partial(open_document, CORPORA / "texts" / "xiyouji_ch1-20.txt"),
+        "code": partial(open_document, Path(textwrap.__file__)),
+    }
+
+
+def questions(language: str) -> str:
+    """The articles of a language of XQuAD, one after the other."""
+    lines = (CORPORA / f"xquad12_{language}.docs.jsonl").read_text(encoding="utf-8").splitlines()
+    return "\n\n".join(json.loads(line)["text"] for line in lines)
+
+
+def heading(title: str) -> None:
+    print(f"\n{title}\n{'text':10}{'style':14}{'dpi':>4}{'error':>9}{'+-':>8}{'tokens':>8}{'lines':>7}{'unread':>7}  worst confusions")
+
+
+def row(text: str, name: str, found: Legibility) -> None:
+    worst = ", ".join(f"{c.drawn[:8] or '-'}>{c.read[:8] or '-'} {c.count}" for c in found.confusions(5))
+    figures = f"{100 * found.error_rate:>8.2f}%{100 * found.standard_error:>7.2f}%{found.tokens_per_1000:>8.0f}"
+    print(f"{text:10}{name:14}{found.style.dpi:>4}{figures}{len(found.lines):>7}{found.unread:>7}  {worst}", flush=True)
+
+
+def presets(reader: Reader, lines: int) -> None:
+    heading(f"presets, read by {reader.name}")
+    for text, load in texts().items():
+        document = load()
+        for name, style in PRESETS.items():
+            row(text, name, measure_legibility(document, reader, style, lines=lines))
+
+
+def choices(reader: Reader, lines: int) -> None:
+    heading(f"one value changed, read by {reader.name}")
+    for text, load in texts().items():
+        document = load()
+        for dpi in (72, 96):
+            for name, changes in CHANGES.items():
+                row(text, name, measure_legibility(document, reader, PageStyle(dpi=dpi, **changes), lines=lines))
+
+
+def scripts(cache: Path | None, lines: int) -> None:
+    heading("presets, read by Tesseract")
+    for language, pack in PACKS.items():
+        try:
+            reader = CachedReader(open_reader(f"tesseract:{pack}"), cache)
+        except GlyphError as error:
+            print(f"{language:10}skipped: {error}")
+            continue
+        text = questions(language)
+        for name, style in PRESETS.items():
+            row(language, name, measure_legibility(text, reader, style, lines=lines))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tables", nargs="*", choices=["presets", "choices", "scripts", []], default=[])
+    parser.add_argument("--lines", type=int, default=36)
+    parser.add_argument("--cache", type=Path)
+    args = parser.parse_args()
+    wanted = args.tables or ["presets", "choices", "scripts"]
+    if {"presets", "choices"} & set(wanted):
+        rapid = CachedReader(open_reader("rapidocr"), args.cache)
+        if "presets" in wanted:
+            presets(rapid, args.lines)
+        if "choices" in wanted:
+            choices(rapid, args.lines)
+    if "scripts" in wanted:
+        scripts(args.cache, args.lines)
+
+
+if __name__ == "__main__":
+    main()
