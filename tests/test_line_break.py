@@ -34,6 +34,7 @@ def breaks(text: str) -> list[str]:
         ("line\nnext\r\nlast", ["line\n", "next\r\n", "last"]),
         ("🇩🇪🇫🇷", ["🇩🇪", "🇫🇷"]),
         ("👩\u200d👩 x", ["👩\u200d👩 ", "x"]),
+        ("มีเหตุผลและ", ["มี", "เหตุผล", "และ"]),
     ],
 )
 def test_lines_may_start_here(text: str, pieces: list[str]) -> None:

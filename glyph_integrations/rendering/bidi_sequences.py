@@ -76,7 +76,8 @@ def first_strong(types: Bytes) -> dict[int, int]:
     following = np.searchsorted(strong, np.concatenate([[0], events]))
     places = np.append(strong, len(types))[following].tolist()
     directions = np.append(types[strong] > L, False)[following].tolist()
-    owners, found = [-1], {}
+    owners = [-1]
+    found: dict[int, int] = {}
     bounds = [-1, *events.tolist(), len(types)]
     for at, end, place, direction in zip(bounds, bounds[1:], places, directions, strict=False):
         cls = int(types[at]) if at >= 0 else -1
@@ -196,11 +197,11 @@ def _explicit(
                 ignored += 1
         entries.append(stack[-1])
     lengths = np.diff(np.concatenate([[0], where, [len(types)]]))
-    level = np.array([level for level, _ in entries], np.uint8)
-    kind = np.array(["elri".index(kind) for _, kind in entries], np.uint8)
-    levels, kinds = np.repeat(level, lengths), np.repeat(kind, lengths)
+    each = np.array([entry[0] for entry in entries], np.uint8)
+    ways = np.array(["elri".index(entry[1]) for entry in entries], np.uint8)
+    levels, kinds = np.repeat(each, lengths), np.repeat(ways, lengths)
     outside = (types[where] >= LRI) & (types[where] <= FSI)  # an initiator is on the level it leaves
-    levels[where[outside]], kinds[where[outside]] = level[:-1][outside], kind[:-1][outside]
+    levels[where[outside]], kinds[where[outside]] = each[:-1][outside], ways[:-1][outside]
     forced = np.where(kinds == 1, L, np.where(kinds == 2, R, types)).astype(np.uint8)
     after = BidiState(state.base, tuple(stack[1:]), (too_deep, ignored))
     return levels, forced, links, after, openers

@@ -1,6 +1,7 @@
 """Where a line may end: the Unicode line breaking algorithm (UAX 14, Unicode 15.0), over whole arrays of code points.
 
-Thai, Lao and Khmer need a dictionary and get no opportunities inside a word (LB1 resolves SA to AL).
+Words of Thai, Lao, Khmer and Burmese are told apart by a dictionary only; LB1 takes their letters for ordinary ones. Thai and
+Lao lines may also start at a vowel that is written before its consonant, since a syllable does.
 """
 
 from __future__ import annotations
@@ -160,6 +161,9 @@ def break_opportunities(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
         first = np.maximum.accumulate(np.where(attached, -1, at))  # the base of each character
         previous = first[np.maximum(first - 1, 0)]
         result &= ~(_HYPHEN[before] & hebrew[previous[:-1]] & (first[:-1] > 0))
+    vowel = (((codes >= 0x0E40) & (codes <= 0x0E44)) | ((codes >= 0x0EC0) & (codes <= 0x0EC4)))[1:]
+    if vowel.any():
+        result |= vowel & (codes[:-1] >= 0x0E01) & (codes[:-1] <= 0x0EDF)
     result[raw[:-1] == _ID["ZWJ"]] = False  # LB8a
     result[attached[1:]] = False
     hard = _HARD[raw[:-1]] & ~((raw[:-1] == _ID["CR"]) & (raw[1:] == _ID["LF"]))

@@ -121,8 +121,8 @@ class _Spans:
         elif name == "blockquote":
             self._quote(state, line)
         elif name == "html_block":
-            for a, b in hidden_html(self.source[start:end]):
-                self._hide_lines(start + a, start + b)
+            for a, b in hidden_html(self.source, start, end):
+                self._hide_lines(a, b)
         elif name == "reference" and _DEFINITION.match(self.source, start):
             self._hide_lines(start, end)
 
@@ -228,8 +228,8 @@ class _Spans:
             elif kind == "hardbreak" or (kind == "text_special" and token.info == "escape" and token.content != token.markup):
                 self.hide(*place(start, start + 1))
             elif kind == "html_inline":
-                for a, b in hidden_html(token.content):
-                    self.hide(*place(start + a, start + b))
+                for a, b in hidden_html(self.source, *place(start, end)):
+                    self.hide(a, b)
 
     def _between(self, place: _Place, start: int, inner: int, close: int, end: int, role: str) -> None:
         self.hide(*place(start, inner))

@@ -21,19 +21,16 @@ _BLOCK = frozenset(
 _LONGEST = 100_000
 
 
-def hidden_html(html: str) -> Iterator[tuple[int, int]]:
-    """Comments and tags that a reader does not need, as spans.
+def hidden_html(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Comments and tags in ``text[start:end]`` that a reader does not need, as spans of the text.
 
     Tags that change what is said (``sup``, ``del``), carry text (``img``) or are no HTML stay, and so do those whose
     absence would join two words. Nothing is hidden in a piece of over 100,000 characters.
     """
-    if len(html) > _LONGEST:
+    if end - start > _LONGEST:
         return
-    for mark in _MARK.finditer(html):
+    for mark in _MARK.finditer(text, start, end):
         name = (mark[1] or "").lower()
-        if not name or name in _INLINE or (name in _BLOCK and _at_edge(html, mark.start(), mark.end())):
+        at_edge = not text[max(0, mark.start() - 1) : mark.start()].strip() or not text[mark.end() : mark.end() + 1].strip()
+        if not name or name in _INLINE or (name in _BLOCK and at_edge):
             yield mark.span()
-
-
-def _at_edge(html: str, start: int, end: int) -> bool:
-    return not html[start - 1 : start].strip() or not html[end : end + 1].strip()
