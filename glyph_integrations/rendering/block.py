@@ -64,8 +64,13 @@ class Block:
         at = np.arange(self.length, dtype=np.int32)
         # end of the visible text before each position: just after the last character that is not blank
         self.solid = np.concatenate([[0], np.maximum.accumulate(np.where(blank, 0, at + 1))]).astype(np.int32)
-        self.starts = np.nonzero(opportunity)[0].tolist()  # where a line may start
-        self.reach = self.pen[self.solid[self.starts]].tolist()  # pen at the end of the line before
+        starts = np.nonzero(opportunity)[0]
+        self.starts = starts.tolist()  # where a line may start
+        solid = self.solid[starts]
+        self.solid_before = solid.tolist()  # end of the visible text of the line before,
+        self.reach = self.pen[solid].tolist()  # the pen there,
+        self.pen_at = self.pen[starts].tolist()  # and at the start
+        self.is_plain = not self.gaps and self.levels is None
 
     def _levels(self) -> tuple[npt.NDArray[np.uint8], dict[int, int]]:
         """Bidirectional levels, paragraph by paragraph, and the base direction by paragraph start."""

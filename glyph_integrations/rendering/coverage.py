@@ -9,12 +9,35 @@ from typing import NamedTuple
 from .fonts import FontSet, is_visible
 
 SAMPLES = {
-    "Latin": "aŁñẞ", "Greek": "αΩ", "Cyrillic": "жЯ", "Arabic": "سلام", "Hebrew": "שלום", "Devanagari": "हिन्दी", "Bengali": "বাংলা",
-    "Tamil": "தமிழ்", "Telugu": "తెలుగు", "Kannada": "ಕನ್ನಡ", "Malayalam": "മലയാളം", "Gujarati": "ગુજરાતી", "Gurmukhi": "ਪੰਜਾਬੀ",
-    "Sinhala": "සිංහල", "Thai": "ไทย", "Lao": "ລາວ", "Khmer": "ខ្មែរ", "Myanmar": "မြန်မာ", "Tibetan": "བོད", "Georgian": "ქართ",
-    "Armenian": "հայ", "Ethiopic": "አማርኛ", "CJK": "中文国語", "Hiragana": "ひら", "Katakana": "カタ", "Hangul": "한글",
-    "Mathematics": "∑∫≤→", "Emoji": "😀👍🎉",
-}  # fmt: skip
+    "Latin": "aŁñẞ",
+    "Greek": "αΩ",
+    "Cyrillic": "жЯ",
+    "Arabic": "سلام",
+    "Hebrew": "שלום",
+    "Devanagari": "हिन्दी",
+    "Bengali": "বাংলা",
+    "Tamil": "தமிழ்",
+    "Telugu": "తెలుగు",
+    "Kannada": "ಕನ್ನಡ",
+    "Malayalam": "മലയാളം",
+    "Gujarati": "ગુજરાતી",
+    "Gurmukhi": "ਪੰਜਾਬੀ",
+    "Sinhala": "සිංහල",
+    "Thai": "ไทย",
+    "Lao": "ລາວ",
+    "Khmer": "ខ្មែរ",
+    "Myanmar": "မြန်မာ",
+    "Tibetan": "བོད",
+    "Georgian": "ქართ",
+    "Armenian": "հայ",
+    "Ethiopic": "አማርኛ",
+    "CJK": "中文国語",
+    "Hiragana": "ひら",
+    "Katakana": "カタ",
+    "Hangul": "한글",
+    "Mathematics": "∑∫≤→",
+    "Emoji": "😀👍🎉",
+}
 _CJK = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "IDEOGRAPHIC", "FULLWIDTH", "HALFWIDTH")
 
 

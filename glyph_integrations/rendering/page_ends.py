@@ -26,8 +26,6 @@ _WORDS = 24  # characters hashed: few, so that most edits inside a paragraph lea
 
 
 def _rank(line: LaidLine, text: str) -> int:
-    if not line.fragments:
-        return _NEVER
     if line.opening == 0:
         return -1
     first = line.fragments[0][0]
@@ -46,6 +44,8 @@ def group_lines(lines: Iterable[LaidLine], text: str, rows: int, blank: float = 
     source = iter(lines)
     ahead: list[LaidLine] = []  # from the start of the current page
     ranks: list[int] = []
+    heights = [0.0]  # up to the last line with ink before each line, counted from the start of the document
+    under = 0.0  # and blank lines after that
     behind = [_EDGE]  # ranks of the lines before it
     enough = int(1.25 * rows / blank) + rows + 2
     while True:
@@ -53,12 +53,19 @@ def group_lines(lines: Iterable[LaidLine], text: str, rows: int, blank: float = 
             line = next(source, None)
             if line is None:
                 ranks.append(_EDGE)
-            elif ahead or line.fragments:  # a page does not begin with blank lines
+            elif line.fragments:
                 ahead.append(line)
                 ranks.append(_rank(line, text))
+                heights.append(heights[-1] + under + 1.0)
+                under = 0.0
+            elif ahead:  # a page does not begin with blank lines
+                ahead.append(line)
+                ranks.append(_NEVER)
+                heights.append(heights[-1])
+                under += blank
         if not ahead:
             return
-        end = _page_end(behind, ranks, _heights(ahead, blank), rows)
+        end = _page_end(behind, ranks, heights, rows)
         page = ahead[:end]
         while not page[-1].fragments:
             page.pop()
@@ -66,31 +73,24 @@ def group_lines(lines: Iterable[LaidLine], text: str, rows: int, blank: float = 
         while end < len(ahead) and not ahead[end].fragments:
             end += 1
         behind = (behind + ranks[:end])[-rows:]
-        del ahead[:end], ranks[:end]
-
-
-def _heights(lines: list[LaidLine], blank: float) -> list[float]:
-    """Height of the first ``n`` lines, in lines, without blank lines at their end, for each ``n``."""
-    heights = [0.0]
-    pending = 0.0
-    for line in lines:
-        pending += 1.0 if line.fragments else blank
-        heights.append(heights[-1] + pending if line.fragments else heights[-1])
-        if line.fragments:
-            pending = 0.0
-    return heights
+        del ahead[:end], ranks[:end], heights[:end]
+        if ahead:
+            heights[0] = heights[1] - 1.0  # the new page starts at the top of its first line
+        else:
+            under = 0.0
 
 
 def _page_end(behind: list[int], ranks: list[int], heights: list[float], rows: int) -> int:
     """How many of the lines ahead make up the next page."""
-    full = max(1, bisect_right(heights, rows + 1e-9) - 1)
+    top = heights[0]
+    full = max(1, bisect_right(heights, top + rows + 1e-9) - 1)
     anchor = _first_anchor(behind, ranks, full, rows)
     if 0 < anchor <= full:
         return anchor
     quarter = rows / 4
-    low, high = max(1, bisect_left(heights, rows - quarter)), full
+    low, high = max(1, bisect_left(heights, top + rows - quarter)), full
     if anchor and heights[anchor] - heights[min(low, full)] < quarter:  # the rest would make a scrap: share out the two pages
-        low = max(1, bisect_left(heights, max(quarter, heights[anchor] - rows)))
+        low = max(1, bisect_left(heights, max(top + quarter, heights[anchor] - rows)))
         high = min(full, bisect_right(heights, heights[anchor] - quarter) - 1)
     candidates = range(min(low, full), max(high, min(low, full)) + 1)
     best = min(candidates, key=lambda at: (ranks[at], -at))

@@ -53,31 +53,35 @@ class Pens:
         levels = np.repeat(level, length).astype(np.uint8) if backward.any() else None
         own_glyph = own.glyphs(codes, looks, levels, piece)
         advance = own.advance[own_glyph]
-        ends = np.cumsum(advance, dtype=np.int64)
-        base = np.repeat((ends[before] - advance[before]) if total else before, length)
-        pen = (ends - advance - base).astype(np.int32)
-        after = (ends - base).astype(np.int32)
-        if total:
-            natural = after[before + length - 1]
+        ends = np.cumsum(advance, dtype=np.int32)
+        opening = (ends[before] - advance[before]) if total else before
+        natural = (ends[before + length - 1] - opening) if total else before
+        if levels is None and (natural == width).all():  # the usual case: pens follow from the advances alone
+            there = ends + np.repeat((x - opening).astype(np.int32), length)
+            here = there - advance
+        else:
+            base = np.repeat(opening, length)
+            pen, after = ends - advance - base, ends - base
             if (natural != width).any():
                 pen, after = self._fit(style.align == "justify", codes, piece, pen, after, natural, width)
-        if levels is not None:  # right to left, the pen starts at the right end
-            wide = np.repeat(width, length)
-            pen, after = np.where(levels & 1, wide - after, pen), np.where(levels & 1, wide - pen, after)
-        shift = np.repeat(x, length).astype(np.int32)
-        here, there = pen + shift, after + shift
+            if levels is not None:  # right to left, the pen starts at the right end
+                wide = np.repeat(width, length)
+                pen, after = np.where(levels & 1, wide - after, pen), np.where(levels & 1, wide - pen, after)
+            shift = np.repeat(x, length).astype(np.int32)
+            here, there = pen + shift, after + shift
         if dpi != style.dpi:
             here, there = scaled(here, dpi, style.dpi), scaled(there, dpi, style.dpi)
         self.glyph = own_glyph if atlas is own else atlas.glyphs(codes, looks, levels, piece)
         self.line = np.repeat(line, length).astype(np.int32)
+        self.x, self.width = here, there - here
         if total:
             column: Ints | int = 0
             if style.columns > 1:
                 column = place_lines([bool(pieces) for pieces in page.lines], style).column[self.line]
-            here = self._keep_in_box(page, atlas, dpi, here, column)
-        self.x, self.width = here, np.maximum(there - here, 0)
-        if total:
-            self._from_left_to_right()
+            self.x = self._keep_in_box(page, atlas, dpi, here, column)
+            if levels is not None or (self.x != here).any():
+                self.width = np.maximum(there - self.x, 0)
+                self._from_left_to_right()
 
     def _from_left_to_right(self) -> None:
         """Sort as cells are copied, and end each cell where the next begins; ink beyond is blended in afterwards."""
@@ -133,14 +137,17 @@ def rasterize(page: Page, own: Atlas, atlas: Atlas, dpi: int, width: int, height
         more_glyph, more_x, more_span, more_y = _notes(page, places, own, atlas, dpi)
         glyph, x = np.concatenate([glyph, more_glyph]), np.concatenate([x, more_x])
         span, y = np.concatenate([span, more_span]), np.concatenate([y, more_y])
-    first = np.clip(x, 0, width)  # stored pages may come from anywhere
-    slot = atlas.slots(glyph, np.clip(x + span, 0, width) - first)
+    if len(x) and (int(x.min()) < 0 or int((x + span).max()) > width):  # stored pages may come from anywhere
+        ends = np.clip(x + span, 0, width)
+        x = np.clip(x, 0, width)
+        span = np.maximum(ends - x, 0)
+    slot = atlas.slots(glyph, span)
     stride = width + TILE  # the last tile of a line may reach beyond the page
     canvas = np.full((height, stride), atlas.background, np.uint8)
     many = atlas.tile_count[slot]
     who = np.repeat(np.arange(len(slot)), many)
     tile = atlas.tile_first[slot[who]]
-    place = y[who] * stride + first[who]
+    place = y[who] * stride + x[who]
     if len(many) and many.max() > 1:
         step = np.arange(len(who)) - np.repeat(np.cumsum(many) - many, many)
         tile = tile + step
@@ -151,9 +158,8 @@ def rasterize(page: Page, own: Atlas, atlas: Atlas, dpi: int, width: int, height
         for row, pixels in enumerate(atlas.tiles):
             inside = place + row * stride
             anywhere[inside] = pixels[tile]
-    image = np.ascontiguousarray(canvas[:, :width])
-    _blend(image, atlas, slot, x, y, dark=style.color < style.background)
-    return image
+    _blend(canvas, width, atlas, slot, x, y, dark=style.color < style.background)
+    return canvas[:, :width]
 
 
 def _notes(page: Page, places: Places, own: Atlas, atlas: Atlas, dpi: int) -> tuple[Ints, Ints, Ints, npt.NDArray[np.int64]]:
@@ -180,7 +186,14 @@ def _notes(page: Page, places: Places, own: Atlas, atlas: Atlas, dpi: int) -> tu
 
 
 def _blend(
-    image: npt.NDArray[np.uint8], atlas: Atlas, slot: Ints, pen_x: Ints, pen_y: npt.NDArray[np.int64], *, dark: bool
+    canvas: npt.NDArray[np.uint8],
+    width: int,
+    atlas: Atlas,
+    slot: Ints,
+    pen_x: Ints,
+    pen_y: npt.NDArray[np.int64],
+    *,
+    dark: bool,
 ) -> None:
     count = atlas.count[slot]
     who = np.nonzero(count)[0]
@@ -189,9 +202,9 @@ def _blend(
     many = count[who]
     ahead = np.cumsum(many) - many
     entry = np.arange(int(many.sum()), dtype=np.int32) + np.repeat(atlas.first[slot[who]] - ahead, many)
-    height, width = image.shape
+    height, stride = canvas.shape
     x = np.repeat(pen_x[who], many) + atlas.ink.dx[entry]
     y = np.repeat(pen_y[who], many) + atlas.ink.dy[entry]
     on_page = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    target = (y * width + x)[on_page]
-    (np.minimum if dark else np.maximum).at(image.reshape(-1), target, atlas.ink.value[entry[on_page]])
+    target = (y * stride + x)[on_page]
+    (np.minimum if dark else np.maximum).at(canvas.reshape(-1), target, atlas.ink.value[entry[on_page]])

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ..errors import StyleError
+from ..errors import DocumentError, StyleError
 from ..page import Box, Entry, Fragment, Page, Run, Scalar, normalize_source
 from ..sources import SourceDocument
 from ..style import PageStyle
@@ -24,6 +24,7 @@ from .layout import BLOCK, LaidLine, lay_lines
 from .page_ends import group_lines
 from .png import encode_png
 from .raster import Pens, rasterize, scaled
+from .rasterize_file import file_pages, find_file, picture_boxes, picture_pixels, picture_size
 from .reflow import wrap_width
 
 _log = logging.getLogger("glyph_integrations")
@@ -36,12 +37,17 @@ class Renderer:
     Args:
         style: how; default preset ``glyph-72``.
         fonts: further font files, asked after the style's own font and before the bundled and the system's fonts.
+        root: a folder that holds the PDF and image files whose pages are to be drawn, under their document names. Without it
+            only pages of files that this process has opened can be drawn. A file is taken only if its hash is the page's.
 
     Glyphs are drawn once and kept for the life of the renderer, so reuse it. Safe to share between threads.
     """
 
-    def __init__(self, style: PageStyle | None = None, fonts: Iterable[str | Path] = ()) -> None:
+    def __init__(
+        self, style: PageStyle | None = None, fonts: Iterable[str | Path] = (), root: str | Path | None = None
+    ) -> None:
         self.style = style or PageStyle.preset("glyph-72")
+        self.root = None if root is None else Path(root)
         self._extra_fonts = tuple(fonts)
         self._fonts: dict[str, FontSet] = {}
         self._atlases: dict[tuple[PageStyle, int], Atlas] = {}
@@ -63,14 +69,17 @@ class Renderer:
             metadata: the caller's values, copied to every page.
 
         With ``newline="auto"`` a text that was wrapped by hand is reflowed (and a log line at level INFO says so); the pages'
-        style carries what was decided. A text without visible characters has no pages.
+        style carries what was decided. A text without visible characters has no pages. The pages of a PDF or an image are its own.
 
         Raises:
             MissingGlyphError: a character that no font covers, when the style says ``missing="error"``.
         """
         if isinstance(text, str):
             return self._paginate(text, (), normalize_source(source), dict(metadata or {}))
-        return self._paginate(text.text, text.runs, normalize_source(source or text.name), dict(metadata or {}))
+        source = normalize_source(source or text.name)
+        if text.pages:
+            return file_pages(text, self.style, source, dict(metadata or {}))
+        return self._paginate(text.text, text.runs, source, dict(metadata or {}))
 
     def _paginate(self, text: str, runs: tuple[Run, ...], source: str, metadata: dict[str, Scalar]) -> Iterator[Page]:
         style, wrap = self._resolve(text, source)
@@ -140,16 +149,30 @@ class Renderer:
     def size(self, page: Page, dpi: int | None = None, vision: VisionProfile | str | None = None) -> tuple[int, int]:
         """Width and height in pixels of `draw` with the same arguments, without drawing."""
         dpi = self._dpi(page, dpi)
+        width, height = picture_size(page.picture, dpi) if page.picture else self._text_size(page, dpi)
+        if vision is not None:
+            grid = VisionProfile.get(vision).grid
+            width, height = -(-width // grid) * grid, -(-height // grid) * grid
+        return max(1, width), max(1, height)
+
+    @staticmethod
+    def _text_size(page: Page, dpi: int) -> tuple[int, int]:
         style = page.style
         width = to_pixels(style.width, dpi)
         if style.crop_width:
             right = max((f.x + f.width for line in page.lines for f in line), default=0)
             width = min(width, int(scaled(right, dpi, style.dpi)) + to_pixels(style.margin_x, dpi))
-        height = to_pixels(place_lines([bool(line) for line in page.lines], style).height, dpi)
-        if vision is not None:
-            grid = VisionProfile.get(vision).grid
-            width, height = -(-width // grid) * grid, -(-height // grid) * grid
-        return max(1, width), max(1, height)
+        return width, to_pixels(place_lines([bool(line) for line in page.lines], style).height, dpi)
+
+    def missing_file(self, page: Page) -> str:
+        """Why a page cannot be drawn: the PDF or image it comes from is not at hand. Empty when it can be."""
+        if page.picture is None:
+            return ""
+        try:
+            find_file(page.picture, self.root)
+        except DocumentError as error:
+            return str(error)
+        return ""
 
     def pixels(self, page: Page, dpi: int | None = None, vision: VisionProfile | str | None = None) -> npt.NDArray[np.uint8]:
         """``uint8[height, width]`` grey values of a page; see `draw`."""
@@ -157,6 +180,11 @@ class Renderer:
         width, height = self.size(page, dpi, vision)
         if width * height > _MAX_PIXELS:
             raise StyleError(f"a page of {width}x{height} pixels at {dpi} dpi is too large; lower the dpi or the page size")
+        if page.picture:
+            canvas = np.full((height, width), page.style.background, np.uint8)
+            picture = picture_pixels(page, page.picture, find_file(page.picture, self.root), dpi)
+            canvas[: picture.shape[0], : picture.shape[1]] = picture
+            return canvas
         with self._lock:
             own = self._atlas(page.style, page.style.dpi)
             return rasterize(page, own, own if dpi == page.style.dpi else self._atlas(page.style, dpi), dpi, width, height)
@@ -169,9 +197,11 @@ class Renderer:
             vision: the model that will see it, or its name: the canvas is padded to that model's patch grid, so that its
                 processor does not resample the page. Default: trimmed to the lines and margins.
 
-        About 1.5 ms for a full page at the style's own dpi, 3 ms at another.
+        About 1.5 ms for a full page at the style's own dpi, 3 ms at another. A page of a PDF or an image is drawn from its file, in
+        grey, some 5 ms; one that would be over 99 million pixels or 30,000 on a side at a lower dpi, and a log line says so.
 
         Raises:
+            DocumentError: the file of a page of a PDF or an image is not at hand, or damaged.
             StyleError: the picture would exceed 100 million pixels.
             UnknownModelError: ``vision`` names no known model.
         """
@@ -184,6 +214,8 @@ class Renderer:
     def boxes(self, page: Page, start: int, end: int, dpi: int | None = None) -> list[tuple[int, Box]]:
         """Where characters ``start:end`` of a page's text stand: a line number (from 1) and a box in pixels for each line."""
         dpi = self._dpi(page, dpi)
+        if page.picture:
+            return picture_boxes(page, page.picture, start, end, dpi)
         style = page.style
         with self._lock:
             own = self._atlas(style, style.dpi)
