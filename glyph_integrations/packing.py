@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 
 def pack(values: Iterable[int]) -> str:
-    """Numbers from 0 up as a string without white space, quotes, commas, slashes, dots or colons; no numbers: an empty string."""
+    """Numbers from 0 up as a string without white space, quotes, commas, slashes, dots or colons; of none an empty string."""
     out = bytearray()
     for value in values:
         while value > 127:

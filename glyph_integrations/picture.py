@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from .errors import PageFormatError
@@ -18,9 +19,9 @@ Way = Literal[0, 1, 2]
 class TextLine(NamedTuple):
     """A line of text on a picture.
 
-    ``start`` and ``end`` are offsets into the page's text; ``left``, ``top``, ``right`` and ``bottom`` points from the upper left
-    corner of the picture; ``stops`` the pen position, ``(offset, x)``, where the line and each further word begin, and where
-    the line ends. Words of a line that runs neither way have no stops of their own.
+    ``start`` and ``end`` are offsets into the page's text; ``left``, ``top``, ``right`` and ``bottom`` points from the upper
+    left corner of the picture; ``stops`` the pen position, ``(offset, x)``, where the line and each further word begin, and
+    where the line ends. A line that runs neither from left to right nor from right to left has none.
     """
 
     start: int
@@ -40,7 +41,7 @@ class TextLine(NamedTuple):
         return min(a, b), max(a, b)
 
     def _x(self, offset: int) -> float:
-        for (a, x), (b, y) in zip(self.stops, self.stops[1:], strict=False):
+        for (a, x), (b, y) in pairwise(self.stops):
             if offset <= b:
                 return x + (y - x) * (offset - a) / (b - a)
         return self.stops[-1][1]

@@ -141,7 +141,7 @@ def test_every_piece_of_the_map_is_that_piece_of_the_source(html: str) -> None:
     assert text == text.strip("\n") or "pre" in html
     at = 0
     for offset, origin, length in document.source_map:
-        assert at <= offset and offset + length <= len(text) and 0 <= origin and origin + length <= len(source)
+        assert at <= offset and offset + length <= len(text) and origin >= 0 and origin + length <= len(source)
         at = offset + length
         for here, there in zip(text[offset:at], source[origin : origin + length], strict=True):
             assert here == there or (here in " \n" and there.isspace()) or here in RAISED or there in "&#8364;éacutnbsp\0xD0"
@@ -195,7 +195,10 @@ def test_hidden_parts_and_page_furniture_are_left_out() -> None:
 
 
 def test_the_article_is_the_content_where_most_of_the_text_is() -> None:
-    assert read("<div>menu</div><article><header>A long enough story</header></article><div>more</div>").text == "A long enough story"
+    assert (
+        read("<div>menu</div><article><header>A long enough story</header></article><div>more</div>").text
+        == "A long enough story"
+    )
     assert read("<div>a page that is mostly not in its article</div><article>x</article>").text.startswith("a page")
     assert read("<nav>only links here</nav>").text == "only links here"
 

@@ -178,7 +178,17 @@ def test_marks_inside_quotations_and_lists_are_found_on_every_line() -> None:
 
 
 def test_what_only_looks_like_a_mark_stays() -> None:
-    for text in ("2 * 3 * 4", "snake_case_name", "a ` b", "[not a link]", "#hashtag", "| a | b |", "~~struck~~", "AT&amp;T", "* * *\n"):
+    for text in (
+        "2 * 3 * 4",
+        "snake_case_name",
+        "a ` b",
+        "[not a link]",
+        "#hashtag",
+        "| a | b |",
+        "~~struck~~",
+        "AT&amp;T",
+        "* * *\n",
+    ):
         assert drawn(text) == text
     assert drawn("`**not bold**`") == "**not bold**"
     assert drawn("```\n# code **x**\n```\n") == "# code **x**\n"

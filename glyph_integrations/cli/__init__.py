@@ -15,6 +15,7 @@ from .ask import ask
 from .demo import demo
 from .fonts import fonts
 from .index import index
+from .legibility import legibility
 from .render import render
 from .terminal import printable
 from .tokens import tokens
@@ -56,7 +57,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, ask, index, render, tokens, fonts):
+for command in (demo, ask, index, render, tokens, fonts, legibility):
     app.command()(command)
 
 

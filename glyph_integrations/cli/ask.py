@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import DocumentError, UnknownModelError
-from .options import PicturesOption, QuietOption, StyleOption, choose_style
+from .options import PasswordOption, PicturesOption, QuietOption, StyleOption, choose_style, secret
 from .terminal import Terminal
 from .walkthrough import Walkthrough
 
@@ -53,6 +52,11 @@ def ask(
     k: Annotated[int, typer.Option("-k", min=1, max=1000, metavar="N", help="How many pages to retrieve.")] = 5,
     style: StyleOption = None,
     output: PicturesOption = Path("glyph-answer"),
+    root: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of the PDF and image files that an index was made from.", show_default=False),
+    ] = None,
+    password: PasswordOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Answer a question from a document, citing page and line, and save the cited pages with the lines marked.
@@ -69,11 +73,11 @@ def ask(
     if base_url is not None and model is None:
         raise typer.BadParameter("a server needs the name of a model: add --model NAME", param_hint="--base-url")
     profile = _profile(vision or model or "glyph", required=vision is not None or base_url is None)
-    renderer = Renderer(choose_style(style, profile))
+    renderer = Renderer(choose_style(style, profile), root=root)
     reader = (
         ExtractiveModel(profile)
         if base_url is None
-        else OpenAIModel(str(model), base_url, _key(api_key), profile, renderer=renderer)
+        else OpenAIModel(str(model), base_url, secret(api_key, "--api-key"), profile, renderer=renderer)
     )
     walkthrough = Walkthrough(Terminal(quiet), renderer, reader)
     if PageIndex.exists(document):
@@ -85,7 +89,7 @@ def ask(
     elif document.is_dir():
         raise DocumentError(f"{document} is a folder but no index; make one with: glyph index {document} --index DIR")
     else:
-        with walkthrough.read_document(open_document(document)) as index:
+        with walkthrough.read_document(open_document(document, password=secret(password, "--password"))) as index:
             walkthrough.answer(index, question, k, output)
 
 
@@ -98,11 +102,3 @@ def _profile(name: str, required: bool) -> VisionProfile | None:
         if required:
             raise
         return None  # pages will go as text, and the account says so
-
-
-def _key(variable: str | None) -> str | None:
-    if variable is None:
-        return None
-    if not os.environ.get(variable):  # not echoed: it may be the key itself
-        raise typer.BadParameter("takes the name of an environment variable that is set, not the key", param_hint="--api-key")
-    return os.environ[variable]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,6 +28,19 @@ PicturesOption = Annotated[
     Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the pictures of the cited pages.")
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print results only: no steps, no progress bars.")]
+PasswordOption = Annotated[
+    str | None,
+    typer.Option("--password", metavar="ENV", help="Environment variable that holds a PDF's password.", show_default=False),
+]
+
+
+def secret(variable: str | None, option: str) -> str | None:
+    """The value of the environment variable that an option names; None without the option."""
+    if variable is None:
+        return None
+    if not os.environ.get(variable):  # not echoed: it may be the secret itself
+        raise typer.BadParameter("takes the name of an environment variable that is set, not its value", param_hint=option)
+    return os.environ[variable]
 
 
 def choose_style(style: str | None, vision: VisionProfile | None) -> PageStyle:

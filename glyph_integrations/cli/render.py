@@ -10,14 +10,17 @@ from typing import Annotated
 import typer
 
 from .layout import lay_out, tell_layout
-from .options import QuietOption, StyleOption, choose_style
+from .options import PasswordOption, QuietOption, StyleOption, choose_style, secret
 from .staging import staged
 from .terminal import Terminal, counted
 
 
 def render(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A text file: prose, Markdown, source code, data.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="FILE", help="Text, Markdown, HTML, source code, PDF, an image, an Office file, a book.", show_default=False
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for page_0001.png and so on.", show_default=False)
@@ -32,6 +35,7 @@ def render(
     pages: Annotated[
         str | None, typer.Option(metavar="LIST", help="Draw only these, such as 3-7 or 1,4,10-.", show_default=False)
     ] = None,
+    password: PasswordOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Draw a document as page images (PNG).
@@ -44,7 +48,7 @@ def render(
 
     terminal = Terminal(quiet)
     vision = VisionProfile.get(model)
-    document = open_document(file)
+    document = open_document(file, password=secret(password, "--password"))
     renderer = Renderer(choose_style(style, vision))
     began = time.perf_counter()
     drawn = lay_out(terminal, renderer, document)

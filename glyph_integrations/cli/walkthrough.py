@@ -166,6 +166,9 @@ class Walkthrough:
             ]
             if not spans and not any(c.page and c.page.id == page.id for c in citations):
                 continue
+            if reason := self.renderer.missing_file(page):
+                self.terminal.warn(f"{self._name(page)} is not drawn: {reason}")
+                continue
             boxes = [box for start, end in spans for _, box in self.renderer.boxes(page, start, end, dpi=_MARKED_DPI)]
             name = f"{file_stem(page.source)}_page_{page.number:04}.png"
             if name in pictures:  # two documents whose names differ in what a file name cannot hold

@@ -18,17 +18,30 @@ from ..vision import VisionProfile
 from .page_documents import page_of
 
 
-def page_image(page: Page | Document, *, dpi: int | None = None, vision: VisionProfile | str | None = None) -> Image.Image:
+def page_image(
+    page: Page | Document,
+    *,
+    dpi: int | None = None,
+    vision: VisionProfile | str | None = None,
+    renderer: Renderer | None = None,
+) -> Image.Image:
     """The picture of a page, or of the page that a Document holds; see `Renderer.draw`.
+
+    A page of a PDF or an image that this process has not opened needs ``renderer=Renderer(root=...)``.
 
     Raises:
         PageFormatError: the Document holds no page.
+        DocumentError: the file of a page of a PDF or an image is not at hand.
     """
-    return _renderer().draw(_page(page), dpi=dpi, vision=vision)
+    return (renderer or _renderer()).draw(_page(page), dpi=dpi, vision=vision)
 
 
 def page_content_blocks(
-    pages: Page | Document | Iterable[Page | Document], *, dpi: int | None = None, vision: VisionProfile | str | None = None
+    pages: Page | Document | Iterable[Page | Document],
+    *,
+    dpi: int | None = None,
+    vision: VisionProfile | str | None = None,
+    renderer: Renderer | None = None,
 ) -> list[dict[str, Any]]:
     """Pages as content blocks of a user message: for each its label as text, then its image as a data URL.
 
@@ -36,14 +49,16 @@ def page_content_blocks(
         pages: a page, a Document that holds one, or several.
         dpi: resolution; default the page style's own.
         vision: the model that will see them, or its name; see `Renderer.draw`.
+        renderer: draws them (default ``Renderer()``).
 
     Raises:
         PageFormatError: a Document holds no page.
+        DocumentError: the file of a page of a PDF or an image is not at hand.
     """
     blocks = []
     for item in [pages] if isinstance(pages, Page | Document) else pages:
         page = _page(item)
-        png = _renderer().png(page, dpi=dpi, vision=vision)
+        png = (renderer or _renderer()).png(page, dpi=dpi, vision=vision)
         REGISTRY.register_png(png, page)
         blocks += [{"type": "text", "text": page.label}, image_block(png)]
     return blocks

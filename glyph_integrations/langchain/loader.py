@@ -30,6 +30,7 @@ class GlyphLoader(BaseLoader):
         path: a file, a folder, a pattern such as ``docs/**/*.md``, or several of them.
         renderer: makes the pages (default ``Renderer()``).
         encoding: of the files; None: UTF-8, or what a byte order mark says.
+        password: of encrypted PDFs.
         silent_errors: log a file that cannot be read as a warning, and go on with the next.
 
     Raises:
@@ -45,11 +46,13 @@ class GlyphLoader(BaseLoader):
         renderer: Renderer | None = None,
         *,
         encoding: str | None = None,
+        password: str | None = None,
         silent_errors: bool = False,
     ) -> None:
         self.paths = [path] if isinstance(path, str | os.PathLike) else list(path)
         self.renderer = renderer or Renderer()
         self.encoding = encoding
+        self.password = password
         self.silent_errors = silent_errors
 
     def lazy_load(self) -> Iterator[Document]:
@@ -64,5 +67,5 @@ class GlyphLoader(BaseLoader):
                     _log.warning("left out: %s", error)
 
     def _load(self, file: Path, name: str) -> Iterator[Document]:
-        document = open_document(file, name=name, encoding=self.encoding)
+        document = open_document(file, name=name, encoding=self.encoding, password=self.password)
         return map(page_document, self.renderer.paginate(document, metadata={"source": document.name}))

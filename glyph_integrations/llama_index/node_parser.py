@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -15,8 +16,13 @@ from llama_index.core.utils import get_tqdm_iterable
 
 from ..page import normalize_source
 from ..rendering import Renderer
+from ..sources import SourceDocument
+from ..sources.media_type import IMAGES, PDF
+from ..sources.page_file import OPENED
 from ..style import PageStyle
 from .page_nodes import page_node, pages_in
+
+_log = logging.getLogger("glyph_integrations")
 
 
 class PageNodeParser(NodeParser):
@@ -26,6 +32,7 @@ class PageNodeParser(NodeParser):
     ``start_char_idx`` and ``end_char_idx`` where that stands in the Document. Nodes that are pages already stay as they are.
     A document is known by its metadata ``source``, else ``file_path``, else ``file_name``, else its id. The ingestion cache of
     LlamaIndex compares metadata and text, not ids: give Documents that may have equal text one of the first three.
+    A PDF or an image that `GlyphReader` read in this process keeps its own pages; in another its text is drawn.
 
     Attributes:
         style: how pages look: a `PageStyle`, the name of a preset or a style's short string form, which is what is kept.
@@ -59,7 +66,7 @@ class PageNodeParser(NodeParser):
                 parsed.append(document)
                 continue
             origin = document.as_related_node_info()  # hashes the whole text, so once per document
-            for page in renderer.paginate(document.get_content(MetadataMode.NONE), source=document_source(document)):
+            for page in renderer.paginate(_content(document), source=document_source(document)):
                 node = page_node(page)
                 node.relationships[NodeRelationship.SOURCE] = origin
                 node.excluded_embed_metadata_keys += document.excluded_embed_metadata_keys
@@ -78,6 +85,17 @@ class PageNodeParser(NodeParser):
                 if isinstance(neighbour, RelatedNodeInfo):  # a copy of the neighbour's metadata would treble what is stored
                     node.relationships[relation] = neighbour.model_copy(update={"metadata": {}})
         return nodes
+
+
+def _content(document: BaseNode) -> str | SourceDocument:
+    """What to paginate: the text, or the PDF or image that this Document was read from, with its own pages."""
+    text = document.get_content(MetadataMode.NONE)
+    known = OPENED.get(str(document.metadata.get("sha256")))
+    if known is not None and known.pages and known.text == text:
+        return known
+    if document.metadata.get("media_type") in (PDF, *IMAGES):
+        _log.warning("%s was not read by this process: its text is drawn, not its own pages", document_source(document))
+    return text
 
 
 def document_source(document: BaseNode) -> str:

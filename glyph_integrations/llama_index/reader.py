@@ -25,6 +25,7 @@ class GlyphReader(BasePydanticReader):
         root: a folder; names are relative to it. None: relative to the folder or pattern given, and a single file has its own
             name only, so set it where a reader is handed files of several folders one by one, as `SimpleDirectoryReader` does.
         encoding: of the files; None: UTF-8, or what a byte order mark says.
+        password: of encrypted PDFs.
 
     Example:
         ``documents = GlyphReader().load_data("books/*.txt")``
@@ -32,6 +33,7 @@ class GlyphReader(BasePydanticReader):
 
     root: str | None = Field(default=None, description="Names of documents are relative to this folder.")
     encoding: str | None = Field(default=None, description="Encoding of the files.")
+    password: str | None = Field(default=None, exclude=True, repr=False, description="Of encrypted PDFs.")
 
     @classmethod
     def class_name(cls) -> str:
@@ -56,7 +58,7 @@ class GlyphReader(BasePydanticReader):
             return
         for file in find_files(file_path):
             name = self._name(file) or source_name(file, file_path)
-            yield self._document(open_document(file, name=name, encoding=self.encoding), extra_info)
+            yield self._document(open_document(file, name=name, encoding=self.encoding, password=self.password), extra_info)
 
     def _open_remote(self, path: str, fs: Any) -> SourceDocument:
         try:
@@ -64,7 +66,7 @@ class GlyphReader(BasePydanticReader):
         except OSError as error:
             raise DocumentError(f"cannot read {path}: {error.strerror or error}") from error
         name = os.path.relpath(path, self.root) if self.root else path.rpartition("/")[2]
-        return open_document(data, name=name, encoding=self.encoding)
+        return open_document(data, name=name, encoding=self.encoding, password=self.password)
 
     def _name(self, file: Path) -> str | None:
         if self.root is None:

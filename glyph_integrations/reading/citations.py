@@ -253,7 +253,7 @@ def _find_near(needle: str, pages: Sequence[Page]) -> _Place | None:
 
 def _with_boxes(citation: Citation, renderer: Renderer | None) -> Citation:
     page = citation.page
-    if page is None or not citation.quote or not page.lines:
+    if page is None or not citation.quote or not (page.lines or page.picture):
         return citation
     start, end = citation.start - page.start, min(citation.end - page.start, len(page.text))
     boxes = (renderer or default_renderer()).boxes(page, start, end)

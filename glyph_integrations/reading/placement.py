@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from ..errors import PictureSizeError
 from ..page import Page
 from ..style import PageStyle
 from ..vision import VisionProfile, count_text_tokens
@@ -183,7 +184,8 @@ class Gate:
         tokens; one that does not fit is left out, and a smaller one after it may still fit. The same page twice is placed once.
 
         A page is an image only when that costs less than its text (``cheaper=False``: whenever the model takes images), and at
-        most `VisionProfile.max_images` are.
+        most `VisionProfile.max_images` are. A page of a PDF or an image on which no text is known is an image or left out; one
+        whose file is not at hand is text or left out.
         """
         first: dict[str, Candidate] = {}
         for candidate in candidates:
@@ -196,18 +198,22 @@ class Gate:
             label = f"{page.label} of {source}" if several and source else page.label
             dpi = self.dpi_of(page, dpi)
             text_tokens = self.count_text(f"{label}\n{page.text}")
-            image_tokens = self.count_text(label) + self._image_tokens(page, dpi) if self.vision else None
+            image_tokens, refused = self._image_cost(page, dpi, label)
+            wordless = page.picture is not None and not page.text.strip()
             sent_as: Literal["image", "text", "left out"] = "text"
             cost = text_tokens
-            if image_tokens is None:
-                reason = "the model takes no images"
-            elif cheaper and image_tokens >= text_tokens:
+            if image_tokens is None or refused:
+                reason = refused
+            elif cheaper and not wordless and image_tokens >= text_tokens:
                 reason = "its text costs no more than its image"
             elif self.vision and self.vision.max_images is not None and images >= self.vision.max_images:
                 reason = f"the model takes at most {self.vision.max_images} images"
             else:
                 sent_as, cost = "image", image_tokens
                 reason = "its image costs less than its text" if cheaper else "as asked"
+                reason = "no text is known of it" if wordless else reason
+            if wordless and sent_as == "text":
+                sent_as, reason, cost = "left out", f"no text is known of it, and {reason}", 0
             if left is not None and cost > left:
                 sent_as, reason, cost = "left out", f"{cost} tokens, and {left} of the budget were left", 0
             if left is not None:
@@ -217,6 +223,18 @@ class Gate:
                 Placement(page, sent_as, cost, text_tokens, image_tokens, dpi if sent_as == "image" else None, label, reason)
             )
         return placed
+
+    def _image_cost(self, page: Page, dpi: int, label: str) -> tuple[int | None, str]:
+        """What a page costs as an image, None where nothing is known of that; and why it cannot be one, empty when it can."""
+        if self.vision is None:
+            return None, "the model takes no images"
+        if page.picture is None:
+            return self.count_text(label) + self._image_tokens(page, dpi), ""
+        try:  # a file's pages have any shape
+            tokens = self.count_text(label) + self._image_tokens(page, dpi)
+        except PictureSizeError as error:
+            return None, str(error)
+        return tokens, self.renderer.missing_file(page)
 
     def _image_tokens(self, page: Page, dpi: int) -> int:
         return self.vision.count(*self.renderer.size(page, dpi=dpi, vision=self.vision)) if self.vision else 0

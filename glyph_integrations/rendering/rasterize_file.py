@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DocumentError
-from ..page import Box, Page, Picture, Scalar
+from ..page import Box, Page, Scalar
+from ..picture import Picture
 from ..sources import SourceDocument
 from ..sources.page_file import OPENED, PageFile
 from ..style import PageStyle

@@ -54,6 +54,9 @@ class Renderer:
         self._lock = threading.RLock()
         self._font_set(self.style)  # a wrong font path is an error now, not at the first page
 
+    def __reduce__(self) -> tuple[type[Renderer], tuple[PageStyle, tuple[str | Path, ...], Path | None]]:
+        return Renderer, (self.style, self._extra_fonts, self.root)  # glyphs are drawn anew in the other process
+
     # -- text to pages --------------------------------------------------------------------------------------------------
 
     def paginate(
@@ -69,7 +72,8 @@ class Renderer:
             metadata: the caller's values, copied to every page.
 
         With ``newline="auto"`` a text that was wrapped by hand is reflowed (and a log line at level INFO says so); the pages'
-        style carries what was decided. A text without visible characters has no pages. The pages of a PDF or an image are its own.
+        style carries what was decided. A text without visible characters has no pages. A PDF or an image has
+        pages of its own.
 
         Raises:
             MissingGlyphError: a character that no font covers, when the style says ``missing="error"``.
@@ -197,8 +201,9 @@ class Renderer:
             vision: the model that will see it, or its name: the canvas is padded to that model's patch grid, so that its
                 processor does not resample the page. Default: trimmed to the lines and margins.
 
-        About 1.5 ms for a full page at the style's own dpi, 3 ms at another. A page of a PDF or an image is drawn from its file, in
-        grey, some 5 ms; one that would be over 99 million pixels or 30,000 on a side at a lower dpi, and a log line says so.
+        About 1.5 ms for a full page at the style's own dpi, 3 ms at another. A page of a PDF or an image is drawn from its
+        file, in grey, in some 5 ms; one that would be over 99 million pixels, or 30,000 on a side, at a lower dpi (and a log
+        line says so).
 
         Raises:
             DocumentError: the file of a page of a PDF or an image is not at hand, or damaged.

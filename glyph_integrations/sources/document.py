@@ -11,7 +11,8 @@ from pathlib import Path
 
 from ..errors import DocumentError
 from ..page import Run, normalize_source
-from .media_type import EPUB, OFFICE, bare, binary_type, is_code, is_html, is_text, text_type
+from .media_type import EPUB, IMAGES, OFFICE, PDF, bare, binary_type, is_code, is_html, is_text, text_type
+from .page_file import OPENED, FilePage, PageFile
 from .text import decode
 
 
@@ -30,6 +31,9 @@ class SourceDocument:
             code: ``keyword``, ``comment``, ``string``, ``number``, ``name``; and ``syntax`` for marks that are not drawn.
         source_map: for HTML where the text came from: (offset in the text, offset in the file's characters, length), sorted;
             see `source_span`. Empty: the text is the file's.
+        pages: of a PDF its pages, of an image its frames; their spans tile the text, which is what the file says stands on
+            them, a form feed between two. Empty for all else.
+        file: the bytes of a PDF or an image, from which its pages are drawn.
     """
 
     text: str
@@ -38,6 +42,8 @@ class SourceDocument:
     sha256: str = ""
     runs: tuple[Run, ...] = ()
     source_map: tuple[tuple[int, int, int], ...] = ()
+    pages: tuple[FilePage, ...] = ()
+    file: PageFile | None = None
 
     def source_span(self, start: int, end: int) -> tuple[int, int]:
         """Where characters ``start:end`` of the text stand in the file, in characters of the decoded file.
@@ -75,10 +81,14 @@ def open_document(
     name: str | None = None,
     encoding: str | None = None,
     errors: str = "strict",
+    password: str | None = None,
 ) -> SourceDocument:
-    """Read a document: plain text, Markdown, HTML, source code, Word, PowerPoint, Excel (extra ``office``) or EPUB.
+    """Read a document: plain text, Markdown, HTML, source code, PDF, an image (PNG, JPEG, TIFF, WebP, GIF, BMP), Word,
+    PowerPoint, Excel (extra ``office``) or EPUB.
 
-    Text, Markdown and source code stay as they stand; what their marks say becomes runs.
+    Text, Markdown and source code stay as they stand; what their marks say becomes runs. The pages of a PDF, and the frames of
+    an image, are pages as they are; the bytes of the last such files (up to 256 MiB) are kept, so that any `Renderer` of this
+    process can draw their pages.
 
     Args:
         path_or_bytes: a file, or its content.
@@ -87,6 +97,7 @@ def open_document(
         encoding: any of Python's text encodings. None: UTF-8, or what a byte order mark says (UTF-8, UTF-16, UTF-32), or an
             HTML page of itself.
         errors: what to do with bytes that are not in the encoding: ``strict`` raises, ``replace`` puts U+FFFD in their place.
+        password: of an encrypted PDF.
 
     Raises:
         DocumentError: missing, not readable, not a regular file, empty, of a kind that cannot be read (the message names it),
@@ -102,12 +113,16 @@ def open_document(
         name = file_name
     binary = None if encoding else binary_type(data)
     kind = bare(media_type) if media_type else binary.media_type if binary else None
+    if kind in (PDF, *IMAGES) and (binary is None or binary.media_type == kind):
+        return _pictured(data, kind, normalize_source(name), label, password)
     if kind in (*OFFICE, EPUB) and (binary is None or binary.media_type in (kind, "application/zip")):
         text, runs, source_map = _packed(data, kind, label)
     elif binary is not None:
         raise DocumentError(f"{label} is {binary.phrase}, not text; extract its text first and pass that")
     elif kind is not None and not is_text(kind):
-        raise DocumentError(f"{label}: {media_type} is not a text type; only text, HTML, Office files and EPUB can be read")
+        raise DocumentError(
+            f"{label}: {media_type} is not a text type; only text, HTML, PDF, images, Office files and EPUB can be read"
+        )
     else:
         text = decode(data, label, encoding or _own_encoding(data, name, kind), errors)
         _refuse_empty(text, label)
@@ -115,6 +130,21 @@ def open_document(
         text, runs, source_map = _marked_up(text, media_type, name, label)
     digest = hashlib.sha256(data).hexdigest()
     return SourceDocument(text, normalize_source(name), media_type or kind or "", digest, runs, source_map)
+
+
+def _pictured(data: bytes, kind: str, name: str, label: str, password: str | None) -> SourceDocument:
+    """A document whose pages are pictures."""
+    if kind == PDF:
+        from .pdf import read_pdf
+
+        file, text, pages = read_pdf(data, label, password)
+    else:
+        from .images import read_image
+
+        file, text, pages = read_image(data, label)
+    document = SourceDocument(text, name, kind, file.sha256, pages=pages, file=file)
+    OPENED.keep(document)
+    return document
 
 
 _Parts = tuple[str, tuple[Run, ...], tuple[tuple[int, int, int], ...]]

@@ -28,11 +28,11 @@ def epub_html(data: bytes, label: str) -> str:
     if "META-INF/encryption.xml" in names and _ENCRYPTED_TEXT.search(read_entry(archive, "META-INF/encryption.xml", label)):
         raise DocumentError(f"{label} is encrypted (DRM); its text cannot be read")
     container = _xml(read_entry(archive, "META-INF/container.xml", label), label)
-    package_name = next((element.get("full-path", "") for element in container.iter("{*}rootfile")), "")
+    package_name = next((element.get("full-path", "") for element in container.findall(".//{*}rootfile")), "")
     package = _xml(read_entry(archive, package_name, label), label)
-    files = {element.get("id"): element for element in package.iter("{*}item")}
+    files = {element.get("id"): element for element in package.findall(".//{*}item")}
     chapters: list[str] = []
-    for reference in package.iter("{*}itemref"):
+    for reference in package.findall(".//{*}itemref"):
         item = files.get(reference.get("idref"))
         if item is None or "html" not in item.get("media-type", "") or "nav" in item.get("properties", "").split():
             continue

@@ -17,7 +17,7 @@ from ..page import Run
 from .html_text import Piece, TextWriter
 from .runs import in_order
 
-MAX_CHARACTERS = 20_000_000
+MAX_CHARACTERS = 10_000_000
 _CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]+)", re.I)
 
 _AS_BROWSERS_DO = {"iso-8859-1": "cp1252", "latin1": "cp1252", "us-ascii": "cp1252", "gb2312": "gb18030", "gbk": "gb18030"}
@@ -82,7 +82,7 @@ def extract_html(source: str, label: str = "document") -> Extracted:
     ``link``.
 
     Raises:
-        DocumentError: there is no text in it, or it has over 20 million characters.
+        DocumentError: there is no text in it, or it has over 10 million characters.
     """
     if len(source) > MAX_CHARACTERS:
         raise DocumentError(

@@ -122,8 +122,8 @@ class TextWriter:
         at_line_start = not self.length or self._parts[-1].endswith("\n")
         before = self.length
         if self._bars or self._bullet:
-            bars = " | " * self._bars
-            self._put((bars.lstrip() if at_line_start else bars) + self._bullet)
+            between = " | " * self._bars or ("" if self._space is None else " ")
+            self._put((between.lstrip() if at_line_start else between) + self._bullet)
             self._bars, self._bullet, self._space = 0, "", None
         if self._space is not None and not at_line_start:
             if self._space >= 0:
@@ -173,7 +173,7 @@ def align(source: str, offset: int | None, data: str) -> list[Piece]:
     stepped over. Ends early where the two do not agree, and is empty without an offset."""
     if offset is None:
         return []
-    if source.startswith(data, offset):
+    if "&" not in data and source.startswith(data, offset):
         return [(0, offset, len(data))]
     pieces: list[Piece] = []
     at, here = 0, offset
@@ -188,11 +188,10 @@ def align(source: str, offset: int | None, data: str) -> list[Piece]:
             pieces.append((at, here, plain))
             at, here = at + plain, here + plain
             continue
-        entity = _ENTITY.match(source, here)
-        decoded = unescape(entity.group()) if entity else ""
-        if entity and decoded != entity.group() and data.startswith(decoded, at):
-            pieces += [(at, here, len(decoded)), (at + len(decoded), entity.end(), 0)]
-            at, here = at + len(decoded), entity.end()
+        entity, decoded = _entity(source, here)
+        if entity and data.startswith(decoded, at):
+            pieces += [(at, here, len(decoded)), (at + len(decoded), here + len(entity), 0)]
+            at, here = at + len(decoded), here + len(entity)
         elif source[here] == data[at]:
             pieces.append((at, here, 1))
             at, here = at + 1, here + 1
@@ -207,3 +206,15 @@ def align(source: str, offset: int | None, data: str) -> list[Piece]:
         else:
             break
     return pieces
+
+
+def _entity(source: str, at: int) -> tuple[str, str]:
+    """The entity that begins here and what it stands for; empty if none does."""
+    match = _ENTITY.match(source, at)
+    raw = match.group() if match else ""
+    decoded = unescape(raw)
+    if decoded == raw:
+        return "", ""
+    while raw[-1] != ";" and len(decoded) > 1 and decoded[-1] == raw[-1]:  # "&notit" is "&not" and two letters
+        raw, decoded = raw[:-1], decoded[:-1]
+    return raw, decoded

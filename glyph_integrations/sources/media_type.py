@@ -15,6 +15,8 @@ PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentatio
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 EPUB = "application/epub+zip"
 OFFICE = (DOCX, PPTX, XLSX)
+PDF = "application/pdf"
+IMAGES = ("image/png", "image/jpeg", "image/tiff", "image/webp", "image/gif", "image/bmp")
 
 
 class Binary(NamedTuple):
@@ -28,7 +30,7 @@ _ENCRYPTED = Binary("application/encrypted", "an Office file encrypted with a pa
 _OLD_OFFICE = Binary("application/x-ole-storage", "an old Office file (.doc, .xls, .ppt)")
 _ZIP = Binary("application/zip", "a ZIP archive")
 _SIGNATURES = (
-    (b"%PDF-", Binary("application/pdf", "a PDF file")),
+    (b"%PDF-", Binary(PDF, "a PDF file")),
     (b"\x89PNG\r\n\x1a\n", Binary("image/png", "a PNG picture")),
     (b"\xff\xd8\xff", Binary("image/jpeg", "a JPEG picture")),
     (b"GIF87a", Binary("image/gif", "a GIF picture")),
@@ -79,12 +81,14 @@ def binary_type(data: bytes) -> Binary | None:
         return _ENCRYPTED if "EncryptedPackage".encode("utf-16-le") in data else _OLD_OFFICE
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return Binary("image/webp", "a WebP picture")
+    if data[:2] == b"BM" and data[6:10] == bytes(4) and data[15:18] == bytes(3):
+        return Binary("image/bmp", "a BMP picture")
     return next((kind for signature, kind in _SIGNATURES if data.startswith(signature)), None)
 
 
 def text_type(name: str, text: str = "") -> str:
     """The media type of a text by its name, or where that says nothing by how it begins; ``text/plain`` if neither tells."""
-    found = _BY_SUFFIX.get(PurePath(name).suffix.lower()) or code_media_type(PurePath(name).name) or _PLAIN
+    found = _BY_SUFFIX.get(PurePath(name).suffix.lower()) or code_media_type(PurePath(name).name, text) or _PLAIN
     if found in (_PLAIN, "application/xml") and _HTML.match(text[:10_000]):
         return "text/html"
     if found == _PLAIN and (match := _SHEBANG.match(text[:200])):

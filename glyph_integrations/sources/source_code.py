@@ -19,11 +19,12 @@ MAX_SECONDS = 20.0
 _log = logging.getLogger("glyph_integrations")
 
 
-def code_media_type(name: str) -> str | None:
-    """The media type of a source file by its name, such as ``text/x-python``; None if the name is of no language."""
+def code_media_type(name: str, text: str = "") -> str | None:
+    """The media type of a source file by its name, such as ``text/x-python``; None if the name is of no language. How the text
+    begins decides between languages with the same suffix."""
     from pygments.lexers import find_lexer_class_for_filename
 
-    found = find_lexer_class_for_filename(name)
+    found = find_lexer_class_for_filename(name, text[:10_000])
     if found is None or found.name == "Text only":
         return None
     return next(iter(found.mimetypes), None) or f"text/x-{found.aliases[0]}"

@@ -12,12 +12,13 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ..errors import MissingExtraError, ModelError
 from .reader import Reader, Stretch
 
 _TIMEOUT = 300  # seconds for one picture
+_LOWEST = 320  # pixels
 
 
 class RapidOcrReader:
@@ -47,6 +48,8 @@ class RapidOcrReader:
 
     def read(self, image: Image.Image) -> list[Stretch]:
         """What stands in a picture, from left to right within a line."""
+        if image.height < _LOWEST:  # or the detector would enlarge it more, and take longer than for a higher one
+            image = ImageOps.expand(image, (0, 0, 0, _LOWEST - image.height), image.getpixel((0, 0)))  # type: ignore[arg-type]
         result = self._engine(np.asarray(image.convert("RGB")))
         if result.boxes is None or not result.txts:
             return []

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
 from typing import NamedTuple
 
 from PIL import Image, ImageOps
@@ -27,11 +26,11 @@ _BORDER = 16  # pixels around a crop: engines lose what touches the edge
 
 
 class Confusion(NamedTuple):
-    """``drawn`` was read as ``read`` so many times; one of the two may be empty."""
+    """``drawn`` was read as ``read`` so many ``times``; one of the two may be empty."""
 
     drawn: str
     read: str
-    count: int
+    times: int
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ class Crop(NamedTuple):
 def measure_legibility(
     what: str | SourceDocument | Iterable[Page],
     reader: Reader,
-    style: PageStyle | None = None,
+    style: PageStyle | Renderer | None = None,
     *,
     vision: VisionProfile | str = "glyph",
     lines: int | None = 36,
@@ -146,7 +145,8 @@ def measure_legibility(
     Args:
         what: a text or a document to be drawn, or pages of one document and style.
         reader: the engine, such as ``CachedReader(RapidOcrReader(), folder)``.
-        style: how to draw a text or document; default preset ``glyph-72``. Pages have their own.
+        style: how to draw a text or document; default preset ``glyph-72``. Pages have their own. A `Renderer` where further
+            fonts are to be used, or glyphs drawn before to be used again.
         vision: the model whose tokens are counted, or its name.
         lines: how many lines with visible characters to read; None: all.
         seed: of the places.
@@ -165,12 +165,12 @@ def measure_legibility(
         raise ValueError(f"upscale={upscale}: must be from 0.5 to 8")
     vision = VisionProfile.get(vision)
     if isinstance(what, str | SourceDocument):
-        renderer = Renderer(style)
+        renderer = style if isinstance(style, Renderer) else Renderer(style)
         pages = list(renderer.paginate(what))
     else:
         pages = list(what)
-        renderer = Renderer(pages[0].style if pages else None)
-    crops = [crop for page in pages for crop in _crops(page)]
+        renderer = style if isinstance(style, Renderer) else Renderer(pages[0].style if pages else None)
+    crops = [crop for page in pages for crop in split_into_crops(page)]
     if not crops:
         raise DocumentError("there is nothing visible to read; legibility needs a text with visible characters")
     _check_scripts(reader, pages)
@@ -182,17 +182,23 @@ def measure_legibility(
 
 
 def drawn_text(page: Page, number: int) -> str:
-    """The text drawn on a line (numbered from 1), normalised: without characters that are hidden, tabs and joined newlines as
-    spaces."""
+    """The text drawn on a line (numbered from 1), normalised: without hidden characters; tabs, joined newlines and the room
+    between cells as spaces."""
     fragments = sorted(page.lines[number - 1])
-    parts = [page.text[fragment.start : fragment.end] for fragment in fragments]
-    for at, (before, after) in enumerate(pairwise(fragments), 1):
-        if any(c.isspace() for c in page.text[before.end : after.start]):
-            parts[at] = " " + parts[at]
+    parts = []
+    for at, fragment in enumerate(fragments):
+        if at:
+            before = fragments[at - 1]
+            room = fragment.x > before.x + before.width and not (fragment.level or before.level)
+            if room or any(map(str.isspace, page.text[before.end : fragment.start])):
+                parts.append(" ")
+        parts.append(page.text[fragment.start : fragment.end])
     return normalize("".join(parts))
 
 
-def _crops(page: Page) -> list[Crop]:
+def split_into_crops(page: Page) -> list[Crop]:
+    """The lines of a page in groups of at most 12, without its label and line numbers; groups without text are left out."""
+    page = replace(page, style=page.style.replace(label="", line_numbers=False))  # lines stand where they stand
     crops = []
     for at in range(0, len(page.lines), CROP_LINES):
         crop = Crop(replace(page, lines=page.lines[at : at + CROP_LINES]), at + 1)
@@ -207,7 +213,7 @@ def _visible(crop: Crop) -> list[int]:
 
 
 def choose_crops(crops: Sequence[Crop], lines: int, seed: int) -> list[Crop]:
-    """Crops that hold so many visible lines, or all; nearest to random places of the text, in its order. The last one chosen is cut."""
+    """Crops that hold so many visible lines (the last one is cut), or all; those nearest to random places of the text."""
     starts = [crop.page.start + min(f.start for line in crop.page.lines for f in line) for crop in crops]
     dice = random.Random(seed)
     left = dict(enumerate(starts))
@@ -239,7 +245,7 @@ def _check_scripts(reader: Reader, pages: Sequence[Page]) -> None:
 
 def _read(renderer: Renderer, crop: Crop, reader: Reader, upscale: float) -> list[LineReading]:
     page = crop.page
-    image = renderer.draw(page)
+    image = draw_crop(renderer, page)
     if upscale != 1:
         size = max(1, round(image.width * upscale)), max(1, round(image.height * upscale))
         image = image.resize(size, Image.Resampling.BICUBIC)
@@ -253,6 +259,18 @@ def _read(renderer: Renderer, crop: Crop, reader: Reader, upscale: float) -> lis
         LineReading(page.number, crop.first + n - 1, drawn_text(page, n), normalize(" ".join(read.get(n, ()))))
         for n in _visible(crop)
     ]
+
+
+def draw_crop(renderer: Renderer, page: Page) -> Image.Image:
+    """A page with nothing on it but its text: the marks of newlines are painted over."""
+    image = renderer.draw(page)
+    if page.style.newline == "marked":
+        for fragment in (f for line in page.lines for f in line):
+            for at in range(fragment.start, fragment.end):
+                if page.text[at] == "\n":
+                    for _, box in renderer.boxes(page, at, at + 1):
+                        image.paste(page.style.background, box)
+    return image
 
 
 def assign(stretches: Iterable[Stretch], rows: dict[int, tuple[float, float]]) -> dict[int, list[str]]:

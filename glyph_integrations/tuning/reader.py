@@ -80,7 +80,8 @@ class CachedReader:
 
 def _load(file: Path) -> list[Stretch] | None:
     try:
-        return [Stretch(str(text), float(top), float(bottom)) for text, top, bottom in json.loads(file.read_bytes())]
+        found = json.loads(file.read_bytes())
+        return [Stretch(str(text), float(top), float(bottom)) for text, top, bottom in found] if type(found) is list else None
     except (OSError, ValueError, TypeError):  # absent or damaged: read the picture again
         return None
 
