@@ -4,7 +4,8 @@
 
 presets  every preset x {English novel, Chinese novel, Python source}, read by RapidOCR
 choices  size of letters on line height (points), grey or 1-bit, at 72 and at 96 dpi, for the same texts
-scripts  every preset x {Arabic, Hindi, Thai, Russian}, read by Tesseract where it has their language packs
+scripts  every preset, and line heights at 72 and at 96 dpi, x {Arabic, Hindi, Thai, Russian}, read by Tesseract where it has
+         their language packs
 
 ``error`` is the character error rate, ``+-`` its standard error (styles within twice of it are not told apart), ``tokens`` the
 visual tokens of Glyph for 1,000 characters. Styles of one text are read at the same places. With ``--cache`` a run that was
@@ -85,16 +86,18 @@ def choices(reader: Reader, lines: int) -> None:
 
 
 def scripts(cache: Path | None, lines: int) -> None:
-    heading("presets, read by Tesseract")
+    readers: dict[str, Reader] = {}
     for language, pack in PACKS.items():
         try:
-            reader = CachedReader(open_reader(f"tesseract:{pack}"), cache)
+            readers[language] = CachedReader(open_reader(f"tesseract:{pack}"), cache)
         except GlyphError as error:
-            print(f"{language:10}skipped: {error}")
-            continue
-        text = questions(language)
-        for name, style in PRESETS.items():
-            row(language, name, measure_legibility(text, reader, style, lines=lines))
+            print(f"\n{language}: skipped: {error}")
+    heights = [(f"9 on {height}", PageStyle(dpi=dpi, line_height=height)) for dpi in (72, 96) for height in range(10, 15)]
+    for title, styles in (("presets", [*PRESETS.items()]), ("line height", heights)):
+        heading(f"{title}, read by Tesseract")
+        for language, reader in readers.items():
+            for name, style in styles:
+                row(language, name, measure_legibility(questions(language), reader, style, lines=lines))
 
 
 def main() -> None:

@@ -20,8 +20,8 @@ class TextLine(NamedTuple):
     """A line of text on a picture.
 
     ``start`` and ``end`` are offsets into the page's text; ``left``, ``top``, ``right`` and ``bottom`` points from the upper
-    left corner of the picture; ``stops`` the pen position, ``(offset, x)``, where the line and each further word begin, and
-    where the line ends. A line that runs neither from left to right nor from right to left has none.
+    left corner of the picture; ``stops`` the pen position, ``(offset, x)``, where the line begins and ends, where each further
+    word begins, and about where the one before that ends. A line that runs neither to the right nor to the left has none.
     """
 
     start: int
@@ -103,8 +103,8 @@ class Picture:
 
 
 def pack_text_lines(text: str, lines: Iterable[TextLine]) -> str:
-    """Lines of a page's text as one compact string, to be read with the same text at hand: pen positions are kept as what
-    they differ from equally wide characters, so that a full page takes some 600 characters.
+    """Lines of a page's text as one compact string, to be read with the same text at hand. Of ``stops`` those where words
+    begin are kept, as what they differ from equally wide characters, so that a full page takes some 600 characters.
 
     Args:
         text: of the page.
@@ -118,7 +118,7 @@ def pack_text_lines(text: str, lines: Iterable[TextLine]) -> str:
         values += (line.right - line.left, line.bottom - line.top, way)
         known = dict(line.stops)
         if way < 2:
-            values += (fold(round(known[a]) - _guess(line, way, a)) for a in _words(text, line.start, line.end))
+            values += (fold(round(known[b]) - _guess(line, way, b)) for _, b in _gaps(text, line.start, line.end))
         at, left, top = line.end, line.left, line.top
     return pack(values)
 
@@ -141,15 +141,22 @@ def _unpack(boxes: str, text: str, width: int, height: int) -> Iterable[TextLine
         if way == 2:
             yield line
             continue
-        words = _words(text, start, end)
-        stops = [(a, min(max(_guess(line, way, a) + unfold(next(numbers)), line.left), line.right)) for a in words]
         first, last = (line.left, line.right) if way == 0 else (line.right, line.left)
-        yield line._replace(stops=((start, first), *stops, (end, last)))
+        stops: list[tuple[int, float]] = [(start, first)]
+        for a, b in _gaps(text, start, end):
+            x = min(max(_guess(line, way, b) + unfold(next(numbers)), line.left), line.right)
+            begun, before = stops[-1]
+            word, gap = a - begun, _SPACE * (b - a)
+            stops += ((a, before + (x - before) * word / (word + gap)), (b, x))
+        yield line._replace(stops=(*stops, (end, last)))
 
 
-def _words(text: str, start: int, end: int) -> list[int]:
-    """Where words begin, but for the first."""
-    return [start + match.start() for match in re.finditer(r"(?<=\s)\S", text[start:end])]
+_SPACE = 0.5  # its width, in characters of the word before it
+
+
+def _gaps(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    """The white space between the words of a line."""
+    return [(start + match.start(), start + match.end()) for match in re.finditer(r"(?<=\S)\s+(?=\S)", text[start:end])]
 
 
 def _guess(line: TextLine, way: int, offset: int) -> int:

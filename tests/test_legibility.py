@@ -285,9 +285,9 @@ def test_readings_survive_the_folder(tmp_path: Path) -> None:
 
 
 def test_bad_input_is_refused_with_what_to_do() -> None:
-    with pytest.raises(DocumentError, match="visible"):
+    with pytest.raises(DocumentError, match="nothing to read"):
         measure_legibility(" \n\t\n", Blank())
-    with pytest.raises(DocumentError, match="visible"):
+    with pytest.raises(DocumentError, match="nothing to read"):
         measure_legibility([], Blank())
     with pytest.raises(ValueError, match="lines=0"):
         measure_legibility("x", Blank(), lines=0)

@@ -97,14 +97,6 @@ def test_binary_files_are_refused_by_name_whatever_they_are_called(data: bytes, 
         open_document(file)
 
 
-def test_real_pdfs_are_refused_as_pdfs(corpora: Path) -> None:
-    files = list(find_files(corpora / "pdfs"))
-    assert files
-    for file in files:
-        with pytest.raises(DocumentError, match="is a PDF file"):
-            open_document(file)
-
-
 @pytest.mark.parametrize("data", [b"", codecs.BOM_UTF8, b" \n\t\n"])
 def test_empty_documents_are_refused(data: bytes) -> None:
     with pytest.raises(DocumentError, match="is empty"):
@@ -136,8 +128,8 @@ def test_a_file_without_read_permission_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_type_that_is_not_text_is_refused() -> None:
-    with pytest.raises(DocumentError, match="application/pdf is not a text type"):
-        open_document(b"text", "application/pdf")
+    with pytest.raises(DocumentError, match="application/zip is not a text type"):
+        open_document(b"text", "application/zip")
     assert open_document(b"{}", "application/ld+json; charset=utf-8").text == "{}"
 
 

@@ -115,6 +115,6 @@ def test_runs_are_sorted_apart_and_begin_and_end_with_something_visible(words: l
 )
 @pytest.mark.parametrize("text", ["/* ", '"""\n', "'", "{[(", 'r#"\n', "\\\n", "0x", "f'{"], ids=repr)
 def test_hostile_code_takes_bounded_time(text: str, media_type: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     code_runs((text * 30 + "\n") * 150, media_type)
-    assert time.perf_counter() - start < 25
+    assert time.process_time() - start < 25

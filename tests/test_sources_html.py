@@ -117,12 +117,15 @@ def test_text_kinds_are_their_own_source() -> None:
         assert open_document(b"# one\r\n*two*", name=name).source_span(2, 9) == (2, 9)
 
 
-TAGS = ["div", "p", "b", "i", "a href=x", "ul", "ol", "li", "table", "tr", "td", "th", "pre", "h1", "h3", "blockquote", "code", "br",
-        "span", "section", "main", "article", "nav", "aside", "footer", "script", "style", "select", "option", "svg", "math", "form",
-        "sup", "p hidden", "head", "body", "template", "dl", "dd", "caption", "button", "textarea", "title", "noscript"]  # fmt: skip
-BITS = [*(f"<{tag}>" for tag in TAGS), *(f"</{tag.split()[0]}>" for tag in TAGS), "word", "two words", " ", "\n", "\r\n", "\t ", "&amp;",
-        "&lt;", "&eacute;", "&nbsp;", "&#8364;", "&#xD800;", "&notit", "&", "<", ">", "<!--", "-->", "<!doctype html>", "汉字", "👩‍👩‍👧", "2",
-        "\0", "\x0c", "</", "<a b='", "'>", "<![CDATA[", "]]>", "<?x?>"]  # fmt: skip
+TAGS = (
+    "div p b i ul ol li table tr td th pre h1 h3 blockquote code br span section main article nav aside footer script style "
+    "select option svg math form sup head body template dl dd caption button textarea title noscript"
+).split()
+BITS = [
+    *(f"<{tag}>" for tag in TAGS), *(f"</{tag}>" for tag in TAGS), "<a href=x>", "</a>", "<p hidden>", "word", "two words", " ",
+    "\n", "\r\n", "\t ", "&amp;", "&lt;", "&eacute;", "&nbsp;", "&#8364;", "&#xD800;", "&notit", "&", "<", ">", "<!--", "-->",
+    "汉字", "<!doctype html>", "👩\u200d👩\u200d👧", "2", "\0", "\x0c", "</", "<a b='", "'>", "<![CDATA[", "]]>", "<?x?>",
+]  # fmt: skip
 RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱ"
 
 
@@ -132,11 +135,7 @@ RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱ"
 @example("<sup>2</sup><li>a<table><tr><td><li>b")
 @example("<b><ul><li>x</ul></b><pre>\n\n&amp;\r\nx</pre>")
 def test_every_piece_of_the_map_is_that_piece_of_the_source(html: str) -> None:
-    try:
-        document = read("x" + html)
-    except DocumentError as error:
-        assert "no text" in str(error)
-        return
+    document = read("x" + html)
     source, text = "x" + html, document.text
     assert text == text.strip("\n") or "pre" in html
     at = 0
@@ -219,23 +218,24 @@ def test_too_large_a_page_is_refused_before_it_is_parsed() -> None:
     [
         "<div>" * 100_000 + "x", "<b>x" * 10_000, "<ul><li>x" * 10_000, "<table><tr><td>" * 10_000 + "x", "x" + "&" * 100_000,
         "x\r\n y&amp;" * 30_000, "x</b>" * 50_000, "<main>x" * 10_000, "x<!--" * 50_000, "<p " + "a='" * 50_000 + ">x",
-        "<table>" + "x<b>&amp;y" * 5_000, "<table><tr>" + "<td>" * 30_000 + "x", "<pre>" + "x\r\n<b>y</b>" * 10_000, "x" + "< " * 50_000,
+        "<table>" + "x<b>&amp;y" * 5_000, "<table><tr>" + "<td>" * 30_000 + "x", "<pre>" + "x\r\n<b>y</b>" * 10_000,
+        "x" + "< " * 50_000,
         "<script>" + "<script>" * 50_000 + "</script>x", "<a href=x>y" * 10_000,
     ],
     ids=lambda html: html[:8],
 )  # fmt: skip
 def test_broken_and_hostile_html_takes_bounded_time(html: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert read(html).text
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20
 
 
 def test_time_grows_with_the_size_only() -> None:
     def seconds(count: int) -> float:
         html = "<p>word and <i>other</i> words\n of a line &amp; more.\r\n" * count
-        start = time.perf_counter()
+        start = time.process_time()
         read(html)
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     seconds(100)
     assert seconds(8000) < 16 * seconds(2000)

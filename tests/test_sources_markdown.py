@@ -97,10 +97,13 @@ def assert_well_formed(text: str, runs: tuple[Run, ...]) -> None:
 
 
 PIECES = [
-    "#", "# ", "## ", "*", "**", "_", "__", "`", "``", "```", "\n```rust\n", "\n```\n", "~~~\n", "\n", "\n\n", "\n> ", "> ", "- ",
+    "#", "# ", "## ", "*", "**", "_", "__", "`", "``", "```", "\n```rust\n", "\n```\n", "~~~\n", "\n", "\n\n", "\n> ", "> ",
+    "- ",
     "1. ", "  ", "    ", "\t", "|", "\n|a|b|\n|-|-|\n", "\\", "\\|", "\\\n", "[", "](", "](u.v)", "[a]", "[a]: http://b.c\n",
-    "[^1]: x\n", "[Note]: words\n", "!", "![", "<b>", "</b>", "<br>", "<!--", "-->", "<div>\n", "<sup>", "&amp;", "&", "a", "b c",
-    "word", "é", "汉字", "👩‍👩‍👧", "===\n", "---\n", "\n---\nk: v\n---\n", "<http://a.b>", "  \n", "\r\n", "\r", '"t"', "\u3000", "\xa0",
+    "[^1]: x\n", "[Note]: words\n", "!", "![", "<b>", "</b>", "<br>", "<!--", "-->", "<div>\n", "<sup>", "&amp;", "&", "a",
+    "b c",
+    "word", "é", "汉字", "👩\u200d👩\u200d👧", "===\n", "---\n", "\n---\nk: v\n---\n", "<http://a.b>", "  \n", "\r\n", "\r",
+    '"t"', "\u3000", "\xa0",
     "\0", "\x0c", "(", ")", ":", "\ud800", "\u2028",
 ]  # fmt: skip
 
@@ -136,7 +139,7 @@ def test_a_real_book_is_drawn_as_markdown_it_renders_it(corpora: Path) -> None:
     assert visible_definition in text  # a footnote, which CommonMark takes for a definition, stays
     shown = shown.replace(visible_definition, "")
     assert untagged(squeezed(shown)) == untagged(rendered(text))
-    for mark in ("```", "<!--", "](", "\n### ", "][ch0"):
+    for mark in ("```", "<!--", "](", "\n### "):
         assert mark in text and mark not in shown
     assert '<Listing number="1-1"' in shown  # no HTML: perhaps it says something
 
@@ -151,7 +154,8 @@ def test_inline_marks_give_roles_to_what_stands_between_them() -> None:
 
 
 def test_blocks_have_roles_from_their_first_mark_to_the_end_of_their_last_line() -> None:
-    text = "# One #\n\nTwo\nlines\n---\n\n> said\nlazily\n\n- a\n  - b\n\n~~~ py\nx = 1\n~~~\n\n    y\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"
+    text = "# One #\n\nTwo\nlines\n---\n\n> said\nlazily\n\n- a\n  - b\n\n~~~ py\nx = 1\n~~~\n\n    y\n\n"
+    text += "| a | b |\n|---|---|\n| 1 | 2 |\n"
     assert said(text, "heading1") == ["One"]
     assert said(text, "heading2") == ["Two\nlines"]
     assert said(text, "quote") == ["said\nlazily"]
@@ -228,16 +232,18 @@ def test_tables_keep_their_bars_and_hide_the_row_of_dashes() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "[" * 20_000, "*a " * 20_000, "<!--a " * 20_000, "[a](" * 10_000, "![" * 10_000, ">" * 20_000, "- " * 5_000, "`" * 20_000 + " `",
-        "*_" * 10_000 + "a" + "_*" * 10_000, "[a]: b\n" * 10_000, "\\" * 50_001, "<a " * 20_000, "| a " * 5_000 + "|\n" + "|-" * 5_000 + "|",
+        "[" * 20_000, "*a " * 20_000, "<!--a " * 20_000, "[a](" * 10_000, "![" * 10_000, ">" * 20_000, "- " * 5_000,
+        "`" * 20_000 + " `",
+        "*_" * 10_000 + "a" + "_*" * 10_000, "[a]: b\n" * 10_000, "\\" * 50_001, "<a " * 20_000,
+        "| a " * 5_000 + "|\n" + "|-" * 5_000 + "|",
         "\n".join("  " * depth + "- x" for depth in range(500)), "|a|b|\n|-|-|\n" + "|c|\n" * 5_000, "> " * 300 + "x\n" * 300,
     ],
     ids=lambda text: text[:8],
 )  # fmt: skip
 def test_hostile_markdown_takes_bounded_time(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert_well_formed(text, markdown_runs(text))
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
 
 
 def test_too_large_a_text_is_read_without_runs() -> None:
@@ -247,6 +253,6 @@ def test_too_large_a_text_is_read_without_runs() -> None:
 
 def test_markdown_is_read_fast(corpora: Path) -> None:
     text = (corpora / "texts" / "rust_book_ch01-09.md").read_text(encoding="utf-8")
-    start = time.perf_counter()
+    start = time.process_time()
     markdown_runs(text)
-    assert time.perf_counter() - start < 8 * len(text) / 1e6  # measured: 0.6 s for a megabyte; busy machines are slower
+    assert time.process_time() - start < 4 * len(text) / 1e6  # measured: 0.6 s for a megabyte

@@ -7,6 +7,7 @@ import io
 import struct
 import sys
 import zipfile
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
@@ -224,7 +225,7 @@ def test_encrypted_files_are_named() -> None:
         open_document(office + "EncryptedPackage".encode("utf-16-le") + b"\0" * 100, name="a.docx")
     with pytest.raises(DocumentError, match="an old Office file"):
         open_document(office, name="a.doc")
-    cipher = '<encryption><EncryptedData><CipherData><CipherReference URI="OEBPS/one.xhtml"/></CipherData></EncryptedData></encryption>'
+    cipher = '<encryption><CipherData><CipherReference URI="OEBPS/one.xhtml"/></CipherData></encryption>'
     with pytest.raises(DocumentError, match="DRM"):
         open_document(book_file(**{"META-INF/encryption.xml": cipher}))
     fonts = cipher.replace("one.xhtml", "font.otf")  # only a font is scrambled
@@ -263,10 +264,8 @@ def test_truncated_and_damaged_files_are_refused_or_read_never_a_crash(make) -> 
     def one_byte_changed(at: int, by: int) -> None:
         damaged = bytearray(data)
         damaged[at] ^= by
-        try:
+        with suppress(DocumentError):  # anything else would fail
             assert open_document(bytes(damaged)).text
-        except DocumentError as error:
-            assert "document" in str(error)
 
     one_byte_changed()
 

@@ -1,7 +1,7 @@
 """HTML to text: the main content as paragraphs, lists and tables, with runs and a map to the source.
 
 justhtml builds the tree that a browser would, in linear time, and knows where each piece of text stood. Nothing is fetched, no
-script is run. About 0.7 MB a second.
+script is run. Real pages take 0.5 s a megabyte, small tags without end 2 s.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ def _opened(data: bytes, label: str) -> Iterator[Image.Image]:
     try:
         with Image.open(BytesIO(data), formats=_FORMATS) as image:
             yield image
-    except Image.DecompressionBombError as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DocumentError(f"{label}: its picture is too large: {error}") from error
     except (OSError, ValueError, SyntaxError, KeyError, TypeError, IndexError, EOFError, OverflowError, struct.error) as error:
         kind = binary_type(data)

@@ -156,9 +156,7 @@ class _ReaderProcess:
 def _reason(answer: dict[str, Any], password: str | None) -> str:
     if answer["code"] == 4:  # FPDF_ERR_PASSWORD
         return "is encrypted, and the password is wrong" if password else "is encrypted; pass password="
-    if answer["code"] == 0:
-        return "has no pages"
-    return f"cannot be read: it is damaged ({answer['error']})"
+    return f"cannot be read: it is damaged or has no pages ({answer['error']})"
 
 
 _READER = _ReaderProcess()

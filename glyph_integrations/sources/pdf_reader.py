@@ -24,7 +24,7 @@ _MEMORY = 4 << 30  # bytes, where the system can limit them
 _Box = tuple[float, float, float, float]
 
 
-def send(pipe: IO[bytes], header: dict[str, Any], data: bytes | memoryview = b"") -> None:
+def send(pipe: IO[bytes], header: dict[str, Any], data: bytes = b"") -> None:
     """Write a message."""
     text = json.dumps({**header, "size": len(data)}).encode()
     pipe.write(len(text).to_bytes(4, "big") + text)
@@ -77,7 +77,7 @@ class _Reader:
     def __init__(self) -> None:
         self._pdf: PdfDocument | None = None
 
-    def answer(self, data: bytes, do: str, **request: Any) -> tuple[dict[str, Any], bytes | memoryview]:
+    def answer(self, data: bytes, do: str, **request: Any) -> tuple[dict[str, Any], bytes]:
         from pypdfium2 import PdfiumError
 
         try:
@@ -105,19 +105,19 @@ class _Reader:
         return len(self._pdf)
 
 
-def _draw(page: PdfPage, width: int, height: int) -> memoryview:
-    """Grey pixels, row by row."""
+def _draw(page: PdfPage, width: int, height: int) -> bytes:
+    """Grey pixels, row by row. Drawn in colour: on grey PDFium puts letters on whole pixels only."""
+    from PIL import Image
     from pypdfium2 import raw
 
-    pixels = (ctypes.c_ubyte * (width * height))()
-    ctypes.memset(pixels, 255, width * height)
-    bitmap = raw.FPDFBitmap_CreateEx(width, height, raw.FPDFBitmap_Gray, pixels, width)
-    flags = raw.FPDF_ANNOT | raw.FPDF_GRAYSCALE
-    raw.FPDF_RenderPageBitmap(bitmap, page, 0, 0, width, height, 0, flags)
+    pixels = (ctypes.c_ubyte * (4 * width * height))()
+    ctypes.memset(pixels, 255, len(pixels))
+    bitmap = raw.FPDFBitmap_CreateEx(width, height, raw.FPDFBitmap_BGRx, pixels, 4 * width)
+    raw.FPDF_RenderPageBitmap(bitmap, page, 0, 0, width, height, 0, raw.FPDF_ANNOT)
     if page.formenv:
-        raw.FPDF_FFLDraw(page.formenv, bitmap, page, 0, 0, width, height, 0, flags)
+        raw.FPDF_FFLDraw(page.formenv, bitmap, page, 0, 0, width, height, 0, raw.FPDF_ANNOT)
     raw.FPDFBitmap_Destroy(bitmap)
-    return memoryview(pixels).cast("B")
+    return Image.frombuffer("RGB", (width, height), pixels, "raw", "BGRX", 0, 1).convert("L").tobytes()
 
 
 def _read(page: PdfPage) -> dict[str, Any]:
@@ -157,7 +157,7 @@ def _lines(page: PdfPage, textpage: PdfTextPage, width: float, height: float) ->
         elif not char.isspace():
             box = place.box(number)
             line = lines[-1]
-            if line and box[0] < line[-1][1][0] and not _level(box, line):
+            if line and _apart(box, line):
                 lines.append(line := [])
             line.append((len(text), box))
         text.append(char)
@@ -196,8 +196,14 @@ class _Place:
         return min(xs), min(ys), max(xs), max(ys)
 
 
-def _level(box: _Box, line: list[tuple[int, _Box]]) -> bool:
-    return box[1] < max(b[3] for _, b in line) and box[3] > min(b[1] for _, b in line)
+def _apart(box: _Box, line: list[tuple[int, _Box]]) -> bool:
+    """Whether a character begins a line of its own: after a gap as wide as those between columns and between cells of a table,
+    or above or below and well back from the one before it."""
+    before = line[-1][1]
+    wide = 2 * max(before[2] - before[0], before[3] - before[1], box[2] - box[0], box[3] - box[1])
+    if box[1] < max(b[3] for _, b in line) and box[3] > min(b[1] for _, b in line):
+        return max(box[0] - before[2], before[0] - box[2]) > wide
+    return before[0] - box[0] > wide
 
 
 def _laid(line: list[tuple[int, _Box]], text: str, width: float, height: float) -> TextLine | None:
@@ -217,9 +223,9 @@ def _laid(line: list[tuple[int, _Box]], text: str, width: float, height: float) 
     if bottom - top > right - left and len(line) > 2:
         return laid  # it runs up or down
     if ahead >= back and all(a[1][0] <= b[1][0] for a, b in pairwise(words)):
-        return laid._replace(stops=((start, left), *((at, box[0]) for at, box in words[1:]), (end, right)))
+        return laid._replace(stops=((start, left), *((at, math.floor(box[0])) for at, box in words[1:]), (end, right)))
     if ahead < back and all(a[1][2] >= b[1][2] for a, b in pairwise(words)):
-        return laid._replace(stops=((start, right), *((at, box[2]) for at, box in words[1:]), (end, left)))
+        return laid._replace(stops=((start, right), *((at, math.ceil(box[2])) for at, box in words[1:]), (end, left)))
     return laid
 
 

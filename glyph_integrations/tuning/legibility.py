@@ -171,12 +171,14 @@ def measure_legibility(
         pages = list(what)
         renderer = style if isinstance(style, Renderer) else Renderer(pages[0].style if pages else None)
     crops = [crop for page in pages for crop in split_into_crops(page)]
-    if not crops:
-        raise DocumentError("there is nothing visible to read; legibility needs a text with visible characters")
     _check_scripts(reader, pages)
     cost = sum(vision.count(*renderer.size(page, vision=vision)) for page in pages)
     chosen = crops if lines is None else choose_crops(crops, lines, seed)
     found = [reading for crop in track(chosen) for reading in _read(renderer, crop, reader, upscale)]
+    if not found:
+        raise DocumentError(
+            "nothing to read: the pages are blank, or pictures from a file; give a text with visible characters"
+        )
     characters = sum(len(page.text) for page in pages)
     return Legibility(pages[0].style, reader.name, vision.name, tuple(found), 1000 * cost / characters)
 
@@ -197,14 +199,10 @@ def drawn_text(page: Page, number: int) -> str:
 
 
 def split_into_crops(page: Page) -> list[Crop]:
-    """The lines of a page in groups of at most 12, without its label and line numbers; groups without text are left out."""
+    """The lines of a page in groups of at most 12, without its label and line numbers; groups of blank lines are left out."""
     page = replace(page, style=page.style.replace(label="", line_numbers=False))  # lines stand where they stand
-    crops = []
-    for at in range(0, len(page.lines), CROP_LINES):
-        crop = Crop(replace(page, lines=page.lines[at : at + CROP_LINES]), at + 1)
-        if _visible(crop):
-            crops.append(crop)
-    return crops
+    groups = ((page.lines[at : at + CROP_LINES], at + 1) for at in range(0, len(page.lines), CROP_LINES))
+    return [Crop(replace(page, lines=lines), first) for lines, first in groups if any(lines)]
 
 
 def _visible(crop: Crop) -> list[int]:
@@ -226,7 +224,8 @@ def choose_crops(crops: Sequence[Crop], lines: int, seed: int) -> list[Crop]:
         visible = _visible(crop)
         if len(visible) > lines:
             crop = crop._replace(page=replace(crop.page, lines=crop.page.lines[: visible[lines - 1]]))
-        chosen[nearest] = crop
+        if visible:
+            chosen[nearest] = crop
         lines -= len(visible)
     return [chosen[n] for n in sorted(chosen)]
 
@@ -239,7 +238,7 @@ def _check_scripts(reader: Reader, pages: Sequence[Page]) -> None:
     if 2 * unknown > counts.total():
         raise ModelError(
             f"{reader.name} cannot read this text: {100 * unknown / counts.total():.0f} % of its letters are of scripts other "
-            f"than {', '.join(s.title() for s in reader.scripts)}; use tesseract with a language pack (such as tesseract:ara)"
+            f"than {', '.join(reader.scripts)}; use tesseract with a language pack (such as tesseract:ara)"
         )
 
 
