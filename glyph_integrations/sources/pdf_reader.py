@@ -110,9 +110,9 @@ def _draw(page: PdfPage, width: int, height: int) -> bytes:
     from PIL import Image
     from pypdfium2 import raw
 
-    pixels = (ctypes.c_ubyte * (4 * width * height))()
-    ctypes.memset(pixels, 255, len(pixels))
-    bitmap = raw.FPDFBitmap_CreateEx(width, height, raw.FPDFBitmap_BGRx, pixels, 4 * width)
+    pixels = bytearray(b"\xff") * (4 * width * height)
+    buffer = (ctypes.c_ubyte * len(pixels)).from_buffer(pixels)
+    bitmap = raw.FPDFBitmap_CreateEx(width, height, raw.FPDFBitmap_BGRx, buffer, 4 * width)
     raw.FPDF_RenderPageBitmap(bitmap, page, 0, 0, width, height, 0, raw.FPDF_ANNOT)
     if page.formenv:
         raw.FPDF_FFLDraw(page.formenv, bitmap, page, 0, 0, width, height, 0, raw.FPDF_ANNOT)
