@@ -124,7 +124,7 @@ class PageStyle:
     def preset(cls, name: str) -> PageStyle:
         """One of the named styles: ``glyph-72`` (cheapest, for Glyph itself), ``glyph-96`` and ``glyph-120`` (sharper, for
         other models), ``dense-1bit`` (black and white, marked newlines), ``document``, ``web``, ``dark``, ``code``,
-        ``cjk-72``, ``cjk-96``.
+        ``cjk-72``, ``cjk-96``, and ``tall-96`` for scripts with marks above and below (Devanagari, Thai, Khmer).
 
         Raises:
             StyleError: unknown name; the message lists the known ones.
@@ -284,4 +284,5 @@ PRESETS: dict[str, PageStyle] = {
     "code": PageStyle(dpi=96, font="mono", newline="keep", line_numbers=True, blank_height=1),
     "cjk-72": PageStyle(font_size=10, line_height=12),
     "cjk-96": PageStyle(dpi=96, font_size=9.75, line_height=12),
+    "tall-96": PageStyle(dpi=96, line_height=13),
 }
