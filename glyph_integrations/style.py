@@ -123,7 +123,7 @@ class PageStyle:
     @classmethod
     def preset(cls, name: str) -> PageStyle:
         """One of the named styles: ``glyph-72`` (cheapest, for Glyph itself), ``glyph-96`` and ``glyph-120`` (sharper, for
-        other models), ``dense-1bit`` (black and white, marked newlines), ``document``, ``web``, ``dark``, ``code``,
+        other models), ``dense-72`` (smaller letters), ``dense-1bit`` (black and white, marked newlines), ``document``, ``web``, ``dark``, ``code``,
         ``cjk-72``, ``cjk-96``, and ``tall-96`` for scripts with marks above and below (Devanagari, Thai, Khmer).
 
         Raises:
@@ -275,6 +275,7 @@ PRESETS: dict[str, PageStyle] = {
     "glyph-72": PageStyle(),
     "glyph-96": PageStyle(dpi=96),
     "glyph-120": PageStyle(dpi=120),
+    "dense-72": PageStyle(font_size=8, line_height=9),
     "dense-1bit": PageStyle(levels=2, font_size=8, line_height=9, newline="marked"),
     "document": PageStyle(
         dpi=96, margin_x=36, margin_y=36, font_size=10, line_height=13, align="justify", blank_height=0.6, label="source"
