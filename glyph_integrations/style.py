@@ -123,8 +123,9 @@ class PageStyle:
     @classmethod
     def preset(cls, name: str) -> PageStyle:
         """One of the named styles: ``glyph-72`` (cheapest, for Glyph itself), ``glyph-96`` and ``glyph-120`` (sharper, for
-        other models), ``dense-72`` (smaller letters), ``dense-1bit`` (black and white, marked newlines), ``document``, ``web``, ``dark``, ``code``,
-        ``cjk-72``, ``cjk-96``, and ``tall-96`` for scripts with marks above and below (Devanagari, Thai, Khmer).
+        other models), ``dense-72`` (smaller letters), ``dense-1bit`` (black and white, marked newlines), ``document``,
+        ``web``, ``dark``, ``code``, ``cjk-72``, ``cjk-96``, and ``tall-96`` for scripts with marks above and below
+        (Devanagari, Thai, Khmer).
 
         Raises:
             StyleError: unknown name; the message lists the known ones.

@@ -77,7 +77,9 @@ def test_ask_finds_the_patroness(corpora: Path) -> None:
     out = ok("ask", corpora / "texts/pride_and_prejudice.txt", "Who is Mr. Collins's patroness?")
     pages = {page.number: page for page in Renderer().paginate(open_document(corpora / "texts/pride_and_prejudice.txt"))}
     found = [pages[int(number)].text for number in re.findall(r"page (\d+)  score", out)]
-    assert any("patroness. Lady Catherine de Bourgh" in text for text in found[:2])
+    # the two places that say so in as many words
+    told = ("fortunate in his patroness. Lady Catherine de Bourgh", "A fortunate chance had recommended him to Lady Catherine")
+    assert any(words in text for words in told for text in found[:2])
     assert re.search(r"^  \d+:\d+  verified", out, re.M)
 
 
