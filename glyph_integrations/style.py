@@ -277,7 +277,7 @@ PRESETS: dict[str, PageStyle] = {
     "glyph-96": PageStyle(dpi=96),
     "glyph-120": PageStyle(dpi=120),
     "dense-72": PageStyle(font_size=8, line_height=9),
-    "dense-1bit": PageStyle(levels=2, font_size=8, line_height=9, newline="marked"),
+    "dense-1bit": PageStyle(levels=2, newline="marked"),
     "document": PageStyle(
         dpi=96, margin_x=36, margin_y=36, font_size=10, line_height=13, align="justify", blank_height=0.6, label="source"
     ),
