@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import numpy as np
@@ -12,6 +13,9 @@ from glyph_integrations.rendering import Renderer
 from glyph_integrations.rendering.raster import Pens
 from glyph_integrations.sources import SourceDocument
 from glyph_integrations.style import PageStyle
+
+MORE = int(os.environ.get("GLYPH_EXAMPLES", "1"))
+"""How many times the usual number of examples to try."""
 
 SMALL = PageStyle(width=150, height=90)
 STYLES = [

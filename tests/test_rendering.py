@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rendering_cases import RENDERERS, SMALL, painted_one_by_one, renderers, texts
+from rendering_cases import MORE, RENDERERS, SMALL, painted_one_by_one, renderers, texts
 
 from glyph_integrations.errors import MissingGlyphError
 from glyph_integrations.page import Page
 from glyph_integrations.rendering import Renderer
 from glyph_integrations.rendering.fonts import FontSet, is_visible
 from glyph_integrations.rendering.raster import Pens
+from glyph_integrations.sources import open_document
 from glyph_integrations.style import PageStyle
 
 
@@ -28,7 +31,7 @@ def novel(corpora) -> str:
 # -- R1 lossless --------------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300 * MORE, deadline=None)
 @given(texts, renderers)
 def test_pages_tile_the_text_and_every_visible_character_is_on_one_line(text: str, renderer: Renderer) -> None:
     pages = list(renderer.paginate(text, "doc"))
@@ -49,7 +52,7 @@ def test_pages_tile_the_text_and_every_visible_character_is_on_one_line(text: st
         assert page.lines[0] and page.lines[-1]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200 * MORE, deadline=None)
 @given(texts, renderers)
 def test_lines_stay_inside_the_margins(text: str, renderer: Renderer) -> None:
     style = renderer.style
@@ -66,7 +69,7 @@ def test_lines_stay_inside_the_margins(text: str, renderer: Renderer) -> None:
 # -- R2 self-contained --------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200 * MORE, deadline=None)
 @given(texts, renderers)
 def test_a_page_draws_the_same_after_a_round_trip_through_metadata(text: str, renderer: Renderer) -> None:
     for page in renderer.paginate(text, "folder/doc.txt", {"author": "x"}):
@@ -124,7 +127,7 @@ def _ink_columns(image: np.ndarray, background: int) -> np.ndarray:
     return np.nonzero((image != background).any(axis=0))[0]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150 * MORE, deadline=None)
 @given(texts, st.sampled_from([RENDERERS[i] for i in (0, 1, 2, 7, 8)]), st.sampled_from([50, 72, 96, 100, 120, 150, 217]))
 def test_at_any_dpi_pens_are_the_scaled_ones_and_no_ink_leaves_the_text_box(text: str, renderer: Renderer, dpi: int) -> None:
     style = renderer.style
@@ -187,7 +190,7 @@ def test_english_and_chinese_in_one_document_are_whole_where_a_chinese_font_is_i
 # -- R6 on the grid -----------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60 * MORE, deadline=None)
 @given(texts, st.sampled_from(["zai-org/Glyph", "Qwen/Qwen2.5-VL-7B-Instruct"]), st.sampled_from([72, 96, 111]))
 def test_pages_stand_on_the_models_grid_and_layout_does_not_depend_on_it(text: str, model: str, dpi: int) -> None:
     renderer = RENDERERS[0]
@@ -211,7 +214,7 @@ def test_a_page_is_trimmed_to_its_lines() -> None:
 # -- R7 whole -----------------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200 * MORE, deadline=None)
 @given(texts, st.sampled_from([RENDERERS[i] for i in (0, 1, 2, 3, 4, 5, 6, 7)]), st.sampled_from([None, 60, 96, 131]))
 def test_no_ink_is_cut_or_painted_over(text: str, renderer: Renderer, dpi: int | None) -> None:
     for page in renderer.paginate(text):
@@ -256,3 +259,43 @@ def test_tabs_indentation_and_blank_lines_survive() -> None:
         [("    y = 1", 0)],
         [("a", 4 * space), ("bb", 8 * space), ("c", 12 * space)],
     ]
+
+
+# -- over real texts ----------------------------------------------------------------------------------------------------------
+
+
+def _drawn_once(pages: list[Page], text: str) -> bool:
+    drawn = np.zeros(len(text), np.int32)
+    for page in pages:
+        for line in page.lines:
+            for f in line:
+                drawn[page.start + f.start : page.start + f.end] += 1
+    hidden = np.zeros(len(text), bool)
+    for page in pages:
+        for run in page.runs:
+            if run.role == "syntax":
+                hidden[page.start + run.start : page.start + run.end] = True
+    visible = np.array([is_visible(char) for char in text], bool)
+    return bool((drawn <= 1).all() and (drawn[visible & ~hidden] == 1).all())
+
+
+def test_all_of_the_corpora_are_drawn_whole_and_self_contained(corpora: Path) -> None:
+    renderer = Renderer()
+    documents = [open_document(path) for path in sorted((corpora / "texts").iterdir())]
+    for path in sorted(corpora.glob("*.docs.jsonl")):
+        rows = [json.loads(row) for row in path.read_text(encoding="utf-8").splitlines()]
+        documents += [
+            open_document(row["text"].encode("utf-8", "surrogatepass"), name=row["doc_id"] + ".txt") for row in rows[:4]
+        ]
+    for document in documents:
+        pages = list(renderer.paginate(document))
+        assert "".join(page.text for page in pages) == document.text
+        assert _drawn_once(pages, document.text), document.name
+        for page in pages[:: max(1, len(pages) // 3)]:
+            again = Page.from_metadata(page.text, page.to_metadata())
+            assert again == page
+            assert np.array_equal(renderer.pixels(page), renderer.pixels(again))
+            for dpi in (72, 100):
+                ink = _ink_columns(renderer.pixels(page, dpi), 255)
+                edge = int(10 * dpi / 72 + 0.5)
+                assert ink[0] >= edge and ink[-1] < int(588 * dpi / 72 + 0.5) - edge

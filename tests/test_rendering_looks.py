@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from rendering_cases import RENDERERS, SMALL, marked_up, painted_one_by_one
+from rendering_cases import MORE, RENDERERS, SMALL, marked_up, painted_one_by_one
 
 from glyph_integrations.page import Page, Run
 from glyph_integrations.rendering import Renderer
@@ -134,7 +134,7 @@ scripts = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200 * MORE, deadline=None)
 @given(scripts, st.sampled_from([RENDERERS[i] for i in (0, 1, 2, 4, 5, 7)]), st.sampled_from([None, 60, 131]))
 def test_all_invariants_hold_for_shaped_and_bidirectional_text(text: str, renderer: Renderer, dpi: int | None) -> None:
     pages = list(renderer.paginate(text, "doc"))
@@ -213,7 +213,7 @@ def test_a_table_wider_than_the_page_is_set_as_lines_and_loses_nothing() -> None
     assert all(at in drawn for at, char in enumerate(wide_table) if is_visible(char))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80 * MORE, deadline=None)
 @given(
     st.lists(
         st.lists(st.sampled_from(["a", "some cell", "", "\\|", "**b**", "中文", "x" * 30]), min_size=1, max_size=5),

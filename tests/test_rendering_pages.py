@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from PIL import Image
-from rendering_cases import SMALL, renderers, texts
+from rendering_cases import MORE, SMALL, renderers, texts
 
 from glyph_integrations.errors import StyleError
 from glyph_integrations.rendering import Renderer, highlight, png_in_parallel
@@ -184,7 +184,7 @@ def test_a_font_that_is_not_one_is_refused(tmp_path) -> None:  # type: ignore[no
 # -- output -------------------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60 * MORE, deadline=None)
 @given(texts, renderers)
 def test_png_holds_exactly_the_pixels(text: str, renderer: Renderer) -> None:
     for page in renderer.paginate(text):
