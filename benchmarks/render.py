@@ -3,10 +3,10 @@
     pip install reportlab pdf2image             # and poppler-utils from the system
     python benchmarks/render.py [TEXT ...]      # default: a novel of the shared corpora
 
-Both draw the same text (9 on 10 points, margins 10, 72 dpi) on one core, Latin text in DejaVu Sans; Chinese the baseline sets in
-a CID font that poppler finds on the machine. The baseline gets groups of 30 lines as reportlab paragraphs, the whole document as
-one PDF, rasterised by poppler as pdf2image does by default (RGB, as the official renderer has it) and in grey. Ours breaks
-lines, paginates and draws.
+Both draw the same text (9 on 10 points, margins 10, 72 dpi) on one core, Latin text in DejaVu Sans; Chinese the baseline
+sets in a CID font that poppler finds on the machine. The baseline gets groups of 30 lines as reportlab paragraphs, the whole
+document as one PDF, rasterised by poppler as pdf2image does by default (RGB, as the official renderer has it) and in grey.
+Ours breaks lines, paginates and draws.
 """
 
 from __future__ import annotations
