@@ -61,7 +61,7 @@ class PageStyle:
         columns, column_gap: text columns and the room between them.
         line_numbers: number the lines of the source in the left margin (for code).
         label: a line at the top with the page's ``number``, or number and ``source``; empty for none.
-        levels: grey levels of ink, 2 (black and white) to 16.
+        levels: grey levels of ink, 2 (black and white) to 16. Six read as well as sixteen and make smaller files.
         color, background: grey value of ink and paper, 0 (black) to 255 (white).
         crop_width: narrow the picture to its longest line.
         missing: what to do with a character that no font covers: draw its code (``escape``), raise `MissingGlyphError`
@@ -91,7 +91,7 @@ class PageStyle:
     column_gap: float = 12
     line_numbers: bool = False
     label: str = ""
-    levels: int = 16
+    levels: int = 6
     color: int = 0
     background: int = 255
     crop_width: bool = False

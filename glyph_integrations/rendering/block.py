@@ -66,10 +66,7 @@ class Block:
         self.solid = np.concatenate([[0], np.maximum.accumulate(np.where(blank, 0, at + 1))]).astype(np.int32)
         starts = np.nonzero(opportunity)[0]
         self.starts = starts.tolist()  # where a line may start
-        solid = self.solid[starts]
-        self.solid_before = solid.tolist()  # end of the visible text of the line before,
-        self.reach = self.pen[solid].tolist()  # the pen there,
-        self.pen_at = self.pen[starts].tolist()  # and at the start
+        self.reach = self.pen[self.solid[starts]].tolist()  # pen at the end of the visible text of the line before
         self.is_plain = not self.gaps and self.levels is None
 
     def _levels(self) -> tuple[npt.NDArray[np.uint8], dict[int, int]]:

@@ -152,7 +152,8 @@ def _system_folders() -> list[Path]:
 
 def _preference(path: Path) -> tuple[bool, bool, bool, str]:
     name = path.stem.lower()
-    odd = ("bold", "italic", "oblique", "black", "thin", "light", "condensed", "medium", "heavy")
+    # a looped Thai face of Noto sets tone marks on top of vowels
+    odd = ("bold", "italic", "oblique", "black", "thin", "light", "condensed", "medium", "heavy", "looped")
     return (any(word in name for word in odd), "serif" in name and "sans" not in name, "mono" in name, str(path))
 
 

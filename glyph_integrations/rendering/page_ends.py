@@ -17,6 +17,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from .layout import LaidLine
 
@@ -28,7 +29,9 @@ _WORDS = 24  # characters hashed: few, so that most edits inside a paragraph lea
 def _rank(line: LaidLine, text: str) -> int:
     if line.opening == 0:
         return -1
-    first = line.fragments[0][0]
+    first, end, _, width, _ = line.fragments[0]
+    if line.opening == 3:  # such lines matter only where no paragraph begins: their measures tell them apart well enough
+        return 3 << 32 | ((end - first) * 0x9E3779B1 + width * 0x85EBCA6B) & 0xFFFFFFFF
     words = text[first : first + _WORDS].encode("utf-8", "surrogatepass")
     return line.opening << 32 | zlib.crc32(words)
 
@@ -107,8 +110,18 @@ def _first_anchor(behind: list[int], ranks: list[int], full: int, rows: int) -> 
     row = np.full(sight + need, _NEVER, np.int64)
     row[sight - len(before) : sight] = before
     row[sight : sight + min(len(ranks), need)] = ranks[:need]
-    lowest = np.lib.stride_tricks.sliding_window_view(row, sight).min(axis=1)
+    lowest = _sliding_min(row, sight)
     own = row[sight + 1 : sight + 1 + reach]
     best = (own < lowest[1 : 1 + reach]) & (own <= lowest[sight + 2 : sight + 2 + reach])
     anchors = np.nonzero((best & (own < _NEVER)) | (own < 0))[0]
     return int(anchors[0]) + 1 if len(anchors) else 0
+
+
+def _sliding_min(row: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.int64]:
+    """The least of each ``width`` neighbours, by doubling."""
+    lowest, reached = row, 1
+    while reached * 2 <= width:
+        lowest = np.minimum(lowest[:-reached], lowest[reached:])
+        reached *= 2
+    rest = width - reached
+    return np.minimum(lowest[: len(lowest) - rest], lowest[rest:]) if rest else lowest

@@ -146,7 +146,7 @@ def rasterize(page: Page, own: Atlas, atlas: Atlas, dpi: int, width: int, height
     canvas = np.full((height, stride), atlas.background, np.uint8)
     many = atlas.tile_count[slot]
     who = np.repeat(np.arange(len(slot)), many)
-    tile = atlas.tile_first[slot[who]]
+    tile = atlas.tile_first[slot[who]].astype(np.intp)
     place = y[who] * stride + x[who]
     if len(many) and many.max() > 1:
         step = np.arange(len(who)) - np.repeat(np.cumsum(many) - many, many)
@@ -155,9 +155,9 @@ def rasterize(page: Page, own: Atlas, atlas: Atlas, dpi: int, width: int, height
     if len(place):
         # eight pixels at a time, from any byte: each tile is cleared to its right, so tiles go from left to right
         anywhere = np.ndarray((canvas.size - TILE + 1,), np.uint64, canvas.data, strides=(1,))
-        for row, pixels in enumerate(atlas.tiles):
-            inside = place + row * stride
-            anywhere[inside] = pixels[tile]
+        for pixels in atlas.tiles:
+            anywhere[place] = pixels.take(tile, mode="clip")
+            place += stride
     _blend(canvas, width, atlas, slot, x, y, dark=style.color < style.background)
     return canvas[:, :width]
 
