@@ -29,6 +29,7 @@ from ..errors import StyleError
 DEJAVU = Path(__file__).parent / "dejavu"
 BUNDLED = {"sans": ("DejaVuSans.ttf", "DejaVuSansMono.ttf"), "mono": ("DejaVuSansMono.ttf", "DejaVuSans.ttf")}
 _BOLD = "DejaVuSans-Bold.ttf"
+_FACE_FLAG_COLOR = 1 << 14  # FT_FACE_FLAG_COLOR
 _SUFFIXES = (".ttf", ".otf", ".ttc", ".otc")
 _NO_INK = ("Cc", "Cf", "Zs", "Zl", "Zp")
 
@@ -85,6 +86,11 @@ class Face:
     def family(self) -> str:
         """The family name inside the file."""
         return (self._face.family_name or b"").decode("utf-8", "replace")
+
+    @property
+    def is_coloured(self) -> bool:
+        """Whether glyphs may be pictures instead of outlines."""
+        return bool(self._face.face_flags & _FACE_FLAG_COLOR)
 
     @property
     def is_bold(self) -> bool:
@@ -238,7 +244,7 @@ class FontSet:
     @staticmethod
     def _inks(face: Face, char: str) -> bool:
         # colour emoji fonts map characters to glyphs without outlines
-        if not is_visible(char):
+        if not face.is_coloured or not is_visible(char):
             return True
         face.set_size(24)
         return face.bitmap(char).ink.size > 0

@@ -127,7 +127,7 @@ class Renderer:
             tuple([Fragment(a - start, b - start, x + right, width, level) for a, b, x, width, level in line.fragments])
             for line, right in zip(group, shift, strict=True)
         ])  # fmt: skip
-        missing = "".join(sorted({c for c in text if ord(c) in atlas.missing})) if atlas.missing else ""
+        missing = "".join(sorted(c for c in set(text) if ord(c) in atlas.missing)) if atlas.missing else ""
         return Page(
             text=text, style=style, lines=lines, source=source, number=number, start=start,
             entry=entry, runs=runs, missing=missing, metadata=metadata,
