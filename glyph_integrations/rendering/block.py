@@ -41,6 +41,7 @@ class Block:
         self.bases: dict[int, int] = {}
         if needs_bidi(self.codes):
             self.levels, self.bases = self._levels()
+        self.base_starts = list(self.bases)
         glyphs = atlas.glyphs(self.codes, looks, self.levels)  # first: it may replace the table of advances
         advance = atlas.advance[glyphs]
         blank = atlas.blank[glyphs]
@@ -90,9 +91,8 @@ class Block:
         """Base direction of the paragraph around an offset: 0 left to right, 1 right to left."""
         if not self.bases:
             return 0
-        starts = list(self.bases)
-        found = bisect_right(starts, at) - 1
-        return self.bases[starts[found]] if found >= 0 else 0
+        found = bisect_right(self.base_starts, at) - 1
+        return self.bases[self.base_starts[found]] if found >= 0 else 0
 
     def _hide(self, advance: Ints, blank: Flags) -> None:
         """Leave out the characters that are not drawn."""

@@ -78,19 +78,25 @@ def lay_lines(text: str, runs: Sequence[Run], style: PageStyle, atlas: Atlas, wr
         if whole and (not paragraphs or paragraphs[-1][1] < block.length):
             paragraphs.append((block.length, block.length))
         begin = 0
+        solid = block.solid.item
+        plain = block.is_plain and measure.align == "left" and not measure.indent
         for stop, after in paragraphs:
-            blank = not inside and block.solid[stop] <= begin
-            if not inside and block.is_unseen(begin, stop):
+            blank = not inside and solid(stop) <= begin
+            if blank and block.is_unseen(begin, stop):
                 begin = after
                 continue
             if blank:
                 yield LaidLine(position + begin, (), opening)
-            if begin in rows and not inside:
+            elif begin in rows and not inside:
                 yield LaidLine(position + begin, rows[begin], opening)
-                opening, begin = 2, after
-                continue
-            for start, line, _ in () if blank else _break_paragraph(block, begin, stop, measure, inside):
-                yield LaidLine(position + start, line, 3 if inside or start > begin else opening)
+            else:
+                broken = (
+                    _plain_lines(block, begin, stop, measure)
+                    if plain
+                    else _break_paragraph(block, begin, stop, measure, inside)
+                )
+                for start, line, _ in broken:
+                    yield LaidLine(position + start, line, 3 if inside or start > begin else opening)
             form_feed = after > stop and block.codes[stop] == 0x0C
             opening = 0 if form_feed or (blank and opening == 0) else 1 if blank else 2
             begin, inside = after, False
@@ -151,9 +157,6 @@ def _break_paragraph(
 ) -> Iterator[tuple[int, Pieces, int]]:
     """Greedy line breaking: the start, fragments and next start of each line of ``block[begin:stop]``. With ``whole=False`` the
     paragraph goes on beyond the block, and lines near its end, which that could change, are left out."""
-    if whole and block.is_plain and measure.align == "left" and (inside or not measure.indent):
-        yield from _plain_lines(block, begin, stop, measure)
-        return
     pen = block.pen
     surely = pen.item(max(begin, stop - 64))
     start = begin
@@ -178,8 +181,9 @@ def _break_paragraph(
         start = after
 
 
-def _plain_lines(block: Block, begin: int, stop: int, measure: _Measure) -> Iterator[tuple[int, Pieces, int]]:
+def _plain_lines(block: Block, begin: int, stop: int, measure: _Measure) -> list[tuple[int, Pieces, int]]:
     """`_break_paragraph` for what most text is: one piece per line, flush left. About 2 microseconds a line."""
+    lines: list[tuple[int, Pieces, int]] = []
     starts, reach, offset, x, room = block.starts, block.reach, block.start, measure.left, measure.room
     pen, solid = block.pen.item, block.solid.item
     end = solid(stop)
@@ -202,9 +206,10 @@ def _plain_lines(block: Block, begin: int, stop: int, measure: _Measure) -> Iter
                 after = _forced_break(block, start, stop, limit)
                 visible = solid(after)
                 width = pen(visible) - here
-        yield start, ((offset + start, offset + visible, x, width, 0),) if visible > start else (), after
+        lines.append((start, ((offset + start, offset + visible, x, width, 0),) if visible > start else (), after))
         start = after
         here = pen(after)
+    return lines
 
 
 def _plain_break(block: Block, start: int, stop: int, limit: int) -> int:
