@@ -232,3 +232,25 @@ def test_highlight_marks_boxes_and_keeps_the_ink() -> None:
 
 def test_decode_keeps_lone_surrogates() -> None:
     assert decode("a\ud800b").tolist() == [0x61, 0xD800, 0x62]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "Line {n:03} tells of rain in town {n:03} and more.\n",
+        "{n:03},alpha,beta,gamma,delta delta,{n:03}\n",
+        "2026-11-{n:03} INFO ready\n",
+    ],
+)
+def test_records_of_equal_length_are_not_taken_for_wrapped_prose(row: str) -> None:
+    text = "".join(row.format(n=n) for n in range(300))
+    page = next(iter(Renderer().paginate(text)))
+    assert page.style.newline == "keep" and len(page.lines) == page.text.count("\n")
+
+
+def test_wrapped_text_of_a_script_without_capitals_is_reflowed() -> None:
+    import textwrap
+
+    sentence = "وقد وهبوا عقلا وضميرا وعليهم أن يعامل بعضهم بعضا بروح الإخاء ولكل إنسان حق التمتع بكافة الحقوق والحريات. "
+    text = "\n\n".join(textwrap.fill(sentence * 5, 60) for _ in range(4))
+    assert next(iter(Renderer().paginate(text))).style.newline == "reflow"
