@@ -20,6 +20,7 @@ from glyph_integrations.errors import GlyphError, IndexMismatchError, ModelError
 from glyph_integrations.index import Mode, PageIndex, Synced
 from glyph_integrations.page import Fragment, Page, Scalar
 from glyph_integrations.rendering import Renderer
+from glyph_integrations.rendering.fonts import FontSet
 from glyph_integrations.style import PageStyle
 
 STYLE = PageStyle(newline="keep")
@@ -235,6 +236,8 @@ def test_bad_pages_are_refused_before_anything_is_written(index: PageIndex) -> N
 
 @pytest.mark.parametrize(("name", "first"), [("xquad12_zh", 0.95), ("xquad12_ar", 0.84), ("xquad12_en", 0.88)])
 def test_the_default_search_finds_the_pages_that_answer(corpora: Path, name: str, first: float) -> None:
+    if FontSet().face_for("中") is None and name.endswith("zh"):
+        pytest.skip("no font with Chinese characters is installed: pages would hold a few codes each")
     document = json.loads((corpora / f"{name}.docs.jsonl").read_text(encoding="utf-8"))
     lines = (corpora / f"{name}.queries.jsonl").read_text(encoding="utf-8").splitlines()
     with PageIndex.open() as index:

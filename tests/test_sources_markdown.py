@@ -113,10 +113,15 @@ PIECES = [
 @example("> ```\n> a\n>\n> ```\n")
 @example("- ```\n  a\n  ```\n| a |\n|---|\n")
 @example("|a \\| `b`|\n|-|\n")
+@example("> - <!--\n> ")
 def test_no_character_that_a_reader_needs_is_ever_hidden(text: str) -> None:
     runs = markdown_runs(text)
     assert_well_formed(text, runs)
-    needed, present = rendered(text), squeezed(drawn(text, runs))
+    try:
+        needed, present = rendered(text), squeezed(drawn(text, runs))
+    except IndexError:  # markdown-it itself fails on this text
+        assert runs == ()
+        return
     at = first_missing(needed, present)
     assert at < 0, f"{needed[max(0, at - 20) : at + 20]!r} is not in {present!r}"
 

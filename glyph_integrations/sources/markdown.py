@@ -43,7 +43,7 @@ def markdown_runs(text: str) -> tuple[Run, ...]:
     that are not drawn. A ``syntax`` run holds a newline where its whole line is a mark (a fence, the row under a table's head).
     List markers, the bars of tables, thematic breaks, entities and unknown HTML tags stay visible.
 
-    A text over 10 million characters gets none.
+    A text over 10 million characters gets none, nor does one that the parser fails on.
     """
     if len(text) > MAX_CHARACTERS:
         return ()
@@ -53,7 +53,11 @@ def markdown_runs(text: str) -> tuple[Run, ...]:
         spans.add(0, len(matter.group().rstrip()), "codeblock")
         source = re.sub(r"[^\n]", " ", matter.group()) + source[matter.end() :]
     env: dict[str, Any] = {"spans": spans}
-    for token in _parser().parse(source, env):
+    try:
+        tokens = _parser().parse(source, env)
+    except IndexError:  # the parser fails on a text that ends inside a comment in a quoted list
+        return ()
+    for token in tokens:
         if token.type == "inline" and "pieces" in token.meta:
             spans.inline(token.children or (), _Place(token.meta["pieces"]))
     return in_order(spans.found, to_text)
