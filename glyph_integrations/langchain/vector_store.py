@@ -242,7 +242,7 @@ class GlyphVectorStore(VectorStore):
     def _named(self, names: Iterable[str]) -> dict[str, list[Page]]:
         """The pages that each of these ids names, for those that name any, in the order given.
 
-        Ids that are neither a page's nor a plain Document's cost a pass over the index: 0.4 s per 100 thousand pages.
+        Ids that are neither a page's nor a plain Document's cost a pass over the whole index.
         """
         names = list(dict.fromkeys(names))
         found = {page.id: [page] for page in self.index.get(names)}

@@ -174,8 +174,8 @@ class GlyphVectorStore(BasePydanticVectorStore):
         return page_filter(filters, ids, doc_ids)
 
     def _rows_of(self, node_ids: Iterable[str], searched: set[str] | None = None) -> list[Page]:
-        """The rows that these node ids name. Ids that are neither a page's nor a plain node's cost a pass over the index (0.4 s
-        per 100 thousand pages), and are looked for only if they are in ``searched`` (None: all are)."""
+        """The rows that these node ids name. Ids that are neither a page's nor a plain node's cost a pass over the whole
+        index, and are looked for only if they are in ``searched`` (None: all are)."""
         node_ids = list(dict.fromkeys(node_ids))
         found = self._index.get(node_ids)
         found += [page for name in node_ids for page in self._index.pages(plain_source(name))]
