@@ -64,7 +64,7 @@ class Renderer:
     ) -> Iterator[Page]:
         """The pages of a text, lazily. Their spans tile it: every character is in exactly one page.
 
-        Takes about 0.2 s for a million characters.
+        Takes about 0.1 s for a million characters of prose, 0.6 s where lines are short.
 
         Args:
             text: a string, or a document from `open_document`.
@@ -201,7 +201,7 @@ class Renderer:
             vision: the model that will see it, or its name: the canvas is padded to that model's patch grid, so that its
                 processor does not resample the page. Default: trimmed to the lines and margins.
 
-        About 1.5 ms for a full page at the style's own dpi, 3 ms at another. A page of a PDF or an image is drawn from its
+        About 0.6 ms for a page of a novel at the style's own dpi, 0.7 ms at another. A page of a PDF or an image is drawn from its
         file, in grey, in some 5 ms; one that would be over 99 million pixels, or 30,000 on a side, at a lower dpi (and a log
         line says so).
 
@@ -213,7 +213,7 @@ class Renderer:
         return Image.fromarray(self.pixels(page, dpi, vision))
 
     def png(self, page: Page, dpi: int | None = None, vision: VisionProfile | str | None = None) -> bytes:
-        """`draw` as PNG bytes, about 5 ms more."""
+        """`draw` as PNG bytes, about 3 ms more."""
         return encode_png(self.pixels(page, dpi, vision), self._dpi(page, dpi))
 
     def boxes(self, page: Page, start: int, end: int, dpi: int | None = None) -> list[tuple[int, Box]]:
