@@ -201,9 +201,9 @@ class Renderer:
             vision: the model that will see it, or its name: the canvas is padded to that model's patch grid, so that its
                 processor does not resample the page. Default: trimmed to the lines and margins.
 
-        About 0.6 ms for a page of a novel at the style's own dpi, 0.7 ms at another. A page of a PDF or an image is drawn from its
-        file, in grey, in some 5 ms; one that would be over 99 million pixels, or 30,000 on a side, at a lower dpi (and a log
-        line says so).
+        About 0.6 ms for a page of a novel at the style's own dpi, 0.7 ms at another. A page of a PDF or an image is drawn
+        from its file, in grey, in some 5 ms; one that would be over 99 million pixels, or 30,000 on a side, at a lower dpi
+        (and a log line says so).
 
         Raises:
             DocumentError: the file of a page of a PDF or an image is not at hand, or damaged.
