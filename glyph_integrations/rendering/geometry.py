@@ -41,6 +41,15 @@ def place_lines(inked: Sequence[bool], style: PageStyle) -> Places:
     return Places(first + top, column, first + lowest + style.margin_y)
 
 
+def page_height(inked: Sequence[bool], style: PageStyle) -> float:
+    """`Places.height` of `place_lines`, without the places."""
+    if style.columns > 1:
+        return place_lines(inked, style).height
+    full = sum(inked)
+    lines = full + (len(inked) - full) * style.blank_height + (1 if style.label else 0)
+    return 2 * style.margin_y + lines * style.line_height
+
+
 def rows_per_column(style: PageStyle) -> int:
     """How many full lines a column holds."""
     room = style.height - 2 * style.margin_y - (style.line_height if style.label else 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import numpy as np
 import numpy.typing as npt
 
@@ -38,8 +40,9 @@ class Pens:
     def __init__(self, page: Page, own: Atlas, atlas: Atlas, dpi: int) -> None:
         """``own`` is the atlas of the style's dpi, whose advances placed the lines; ``atlas`` that of ``dpi``."""
         style = page.style
-        table = np.array([(n, *f) for n, line in enumerate(page.lines) for f in line], np.int32).reshape(-1, 6)
-        line, start, end, x, width, level = table.T
+        flat = chain.from_iterable(chain.from_iterable(page.lines))
+        start, end, x, width, level = np.fromiter(flat, np.int32).reshape(-1, 5).T
+        line = np.repeat(np.arange(len(page.lines), dtype=np.int32), [len(pieces) for pieces in page.lines])
         length = end - start
         total = int(length.sum())
         before = np.cumsum(length) - length  # drawn characters before each fragment
@@ -79,9 +82,22 @@ class Pens:
             if style.columns > 1:
                 column = place_lines([bool(pieces) for pieces in page.lines], style).column[self.line]
             self.x = self._keep_in_box(page, atlas, dpi, here, column)
-            if levels is not None or (self.x != here).any():
+            moved = np.nonzero(self.x != here)[0]
+            if levels is not None or len(moved):
                 self.width = np.maximum(there - self.x, 0)
+            if levels is not None or not self._mend(moved):
                 self._from_left_to_right()
+
+    def _mend(self, moved: npt.NDArray[np.intp]) -> bool:
+        """`_from_left_to_right` where only a few pens were moved: end the cells before them. False if that is not enough."""
+        moved = moved[moved > 0]
+        room = self.x[moved] - self.x[moved - 1]
+        beside = self.line[moved] == self.line[moved - 1]
+        if (room[beside] < 0).any():
+            return False
+        before = moved[beside] - 1
+        self.width[before] = np.minimum(self.width[before], room[beside])
+        return True
 
     def _from_left_to_right(self) -> None:
         """Sort as cells are copied, and end each cell where the next begins; ink beyond is blended in afterwards."""

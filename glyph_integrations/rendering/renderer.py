@@ -19,7 +19,7 @@ from ..style import PageStyle
 from ..vision import VisionProfile
 from .atlas import Atlas
 from .fonts import FontSet
-from .geometry import column_shift, place_lines, rows_per_column, to_pixels
+from .geometry import column_shift, page_height, place_lines, rows_per_column, to_pixels
 from .layout import BLOCK, LaidLine, lay_lines
 from .page_ends import group_lines
 from .png import encode_png
@@ -166,7 +166,7 @@ class Renderer:
         if style.crop_width:
             right = max((f.x + f.width for line in page.lines for f in line), default=0)
             width = min(width, int(scaled(right, dpi, style.dpi)) + to_pixels(style.margin_x, dpi))
-        return width, to_pixels(place_lines([bool(line) for line in page.lines], style).height, dpi)
+        return width, to_pixels(page_height([bool(line) for line in page.lines], style), dpi)
 
     def missing_file(self, page: Page) -> str:
         """Why a page cannot be drawn: the PDF or image it comes from is not at hand. Empty when it can be."""
