@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
+
+import numpy as np
+
+from glyph_integrations import Page, Renderer, open_document
 
 _PAD = bytes.fromhex("28BF4E5E4E758A4164004E56FFFA01082E2E00B6D0683E802F0CA9FE6453697A")
 _ID = b"0123456789abcdef"
@@ -85,3 +90,12 @@ def _rc4(key: bytes, data: bytes) -> bytes:
         state[i], state[j] = state[j], state[i]
         out.append(byte ^ state[(state[i] + state[j]) % 256])
     return bytes(out)
+
+
+def paginate(renderer: Renderer, data: bytes, name: str = "a.pdf") -> list[Page]:
+    return list(renderer.paginate(open_document(data, name=name)))
+
+
+def ink_in(image: np.ndarray[Any, Any], box: tuple[int, ...]) -> bool:
+    left, top, right, bottom = box
+    return bool((image[top:bottom, left:right] < 160).any())

@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pdf_files import encrypted_pdf, looping_pdf, pages_pdf, pdf_of, show
+from pdf_files import encrypted_pdf, ink_in, looping_pdf, pages_pdf, paginate, pdf_of, show
 
 from glyph_integrations import (
     Page,
@@ -47,15 +46,6 @@ def nothing_open() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def renderer() -> Renderer:
     return Renderer()
-
-
-def paginate(renderer: Renderer, data: bytes, name: str = "a.pdf") -> list[Page]:
-    return list(renderer.paginate(open_document(data, name=name)))
-
-
-def ink_in(image: np.ndarray[Any, Any], box: tuple[int, ...]) -> bool:
-    left, top, right, bottom = box
-    return bool((image[top:bottom, left:right] < 160).any())
 
 
 @pytest.mark.parametrize("name", NAMES)

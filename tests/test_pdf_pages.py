@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from pdf_files import encrypted_pdf, pages_pdf, show
+from pdf_files import encrypted_pdf, ink_in, pages_pdf, paginate, show
 
 from glyph_integrations import (
     ContextBuilder,
@@ -36,15 +35,6 @@ def nothing_open() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def renderer() -> Renderer:
     return Renderer()
-
-
-def paginate(renderer: Renderer, data: bytes, name: str = "a.pdf") -> list[Page]:
-    return list(renderer.paginate(open_document(data, name=name)))
-
-
-def ink_in(image: np.ndarray[Any, Any], box: tuple[int, ...]) -> bool:
-    left, top, right, bottom = box
-    return bool((image[top:bottom, left:right] < 160).any())
 
 
 # -- where files come from ----------------------------------------------------------------------------------------------

@@ -43,7 +43,6 @@ class Atlas:
         self.rows = max(1, int(style.line_height * dpi / 72))
         steps = np.round(np.arange(256) / 255 * (style.levels - 1)) / (style.levels - 1)
         self._value = np.round(style.background + (style.color - style.background) * steps).astype(np.uint8)
-        self.values = np.unique(self._value)
         self.background = int(self._value[0])
         self._mono = style.levels == 2
         main = fonts.main
