@@ -43,8 +43,8 @@ class Block:
             self.levels, self.bases = self._levels()
         self.base_starts = list(self.bases)
         glyphs = atlas.glyphs(self.codes, looks, self.levels)  # first: it may replace the table of advances
-        advance = atlas.advance[glyphs]
-        blank = atlas.blank[glyphs]
+        advance = atlas.advance.take(glyphs)
+        blank = atlas.blank.take(glyphs)
         self.breaks: list[tuple[int, int]] = []  # mandatory: (end of paragraph, start of the next)
         self.gaps: list[Gap] = []
         self.hidden = self.verbatim = None
@@ -62,9 +62,10 @@ class Block:
         self.gaps = sorted([*self.gaps, *(Gap(at, at + 1, True) for at in self.tabs)])
         self.gap_starts = [gap.start for gap in self.gaps]
         self.pen = np.concatenate([[0], np.cumsum(advance, dtype=np.int64)])
-        at = np.arange(self.length, dtype=np.int32)
         # end of the visible text before each position: just after the last character that is not blank
-        self.solid = np.concatenate([[0], np.maximum.accumulate(np.where(blank, 0, at + 1))]).astype(np.int32)
+        self.solid = np.arange(self.length + 1, dtype=np.int32)
+        self.solid[1:][blank] = 0
+        np.maximum.accumulate(self.solid, out=self.solid)
         starts = np.nonzero(opportunity)[0]
         self.starts = starts.tolist()  # where a line may start
         self.reach = self.pen[self.solid[starts]].tolist()  # pen at the end of the visible text of the line before
@@ -110,6 +111,9 @@ class Block:
         """Tell breaks from newlines that are joined over, and mend widths and opportunities around the latter."""
         codes = self.codes
         where = np.nonzero(is_newline(codes))[0].tolist()
+        if style.newline == "keep" and not (codes == 0x0D).any():
+            self.breaks = [(at, at + 1) for at in where]
+            return
         skip = -1
         for at in where:
             if at <= skip:

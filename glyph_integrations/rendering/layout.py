@@ -23,6 +23,7 @@ from .raster import decode
 from .tables import align_rows
 
 BLOCK = 65_536
+_new = tuple.__new__
 LONGEST_LINE = 4096  # characters; only text without width (marks, format characters) comes near
 
 
@@ -86,7 +87,7 @@ def lay_lines(text: str, runs: Sequence[Run], style: PageStyle, atlas: Atlas, wr
                 begin = after
                 continue
             if blank:
-                yield LaidLine(position + begin, (), opening)
+                yield _new(LaidLine, (position + begin, (), opening))
             elif begin in rows and not inside:
                 yield LaidLine(position + begin, rows[begin], opening)
             else:
@@ -95,8 +96,10 @@ def lay_lines(text: str, runs: Sequence[Run], style: PageStyle, atlas: Atlas, wr
                     if plain
                     else _break_paragraph(block, begin, stop, measure, inside)
                 )
+                rank = 3 if inside else opening
                 for start, line, _ in broken:
-                    yield LaidLine(position + start, line, 3 if inside or start > begin else opening)
+                    yield _new(LaidLine, (position + start, line, rank))  # half the cost of LaidLine(...)
+                    rank = 3
             form_feed = after > stop and block.codes[stop] == 0x0C
             opening = 0 if form_feed or (blank and opening == 0) else 1 if blank else 2
             begin, inside = after, False

@@ -124,7 +124,7 @@ def break_opportunities(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
     if n < 2:
         return allowed
     near, far = _pairs()
-    raw = _table()[codes]
+    raw = _table().take(codes)
     at = np.arange(n, dtype=np.int32)
     # LB9: a mark takes the class of what it stands on; LB10: with nothing to stand on it is a letter
     mark = (raw == _ID["CM"]) | (raw == _ID["ZWJ"])
@@ -137,7 +137,7 @@ def break_opportunities(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
         attached = mark & ~floats
         cls = np.where(mark, np.where(floats, _ID["AL"], bases), raw).astype(np.uint8)
     before, after = cls[:-1], cls[1:]
-    result = near[before, after]
+    result = near.reshape(-1).take(before * np.int32(len(near)) + after)
     space = cls == _ID["SP"]
     word = np.nonzero(space[:-1] & ~space[1:])[0]  # the last of each run of spaces
     if len(word):
@@ -166,7 +166,7 @@ def break_opportunities(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
         result |= vowel & (codes[:-1] >= 0x0E01) & (codes[:-1] <= 0x0EDF)
     result[raw[:-1] == _ID["ZWJ"]] = False  # LB8a
     result[attached[1:]] = False
-    hard = _HARD[raw[:-1]] & ~((raw[:-1] == _ID["CR"]) & (raw[1:] == _ID["LF"]))
+    hard = _HARD.take(raw[:-1]) & ~((raw[:-1] == _ID["CR"]) & (raw[1:] == _ID["LF"]))
     result[hard] = True
     allowed[1:] = result
     return allowed

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..page import Page
-from .atlas import TILE, Atlas, Ints
+from .atlas import TILE, TILE_ROW, Atlas, Ints
 from .furniture import notes_of
 from .geometry import NUMBER_DIGITS, Places, column_shift, place_lines, to_pixels
 from .looks import looks_of
@@ -30,7 +30,7 @@ class Pens:
     """Pen positions of every drawn character of a page, at the resolution of an atlas.
 
     Attributes:
-        index: ``int32[n]`` offset of each drawn character in the page's text; on a line from left to right.
+        index: ``intp[n]`` offset of each drawn character in the page's text; on a line from left to right.
         glyph: ``int32[n]`` its glyph number.
         line: ``int32[n]`` its line, from 0.
         x: ``int32[n]`` pen position in pixels from the left edge.
@@ -46,26 +46,26 @@ class Pens:
         length = end - start
         total = int(length.sum())
         before = np.cumsum(length) - length  # drawn characters before each fragment
-        piece = np.repeat(np.arange(len(length), dtype=np.int32), length)
-        self.index = np.arange(total, dtype=np.int32) + np.repeat(start - before, length).astype(np.int32)
-        codes = decode(page.text)[self.index]
+        self.index = np.arange(total, dtype=np.intp) + np.repeat(start - before, length)
+        codes = decode(page.text).take(self.index)
         looks = looks_of(page.runs, 0, len(page.text)) if page.runs else None
         if looks is not None:
             looks = looks[self.index]
         backward = level & 1
         levels = np.repeat(level, length).astype(np.uint8) if backward.any() else None
-        own_glyph = own.glyphs(codes, looks, levels, piece)
-        advance = own.advance[own_glyph]
+        own_glyph = own.glyphs(codes, looks, levels, length)
+        advance = own.advance.take(own_glyph)
         ends = np.cumsum(advance, dtype=np.int32)
         opening = (ends[before] - advance[before]) if total else before
         natural = (ends[before + length - 1] - opening) if total else before
         if levels is None and (natural == width).all():  # the usual case: pens follow from the advances alone
-            there = ends + np.repeat((x - opening).astype(np.int32), length)
+            there = ends + np.repeat(x - opening, length)
             here = there - advance
         else:
             base = np.repeat(opening, length)
             pen, after = ends - advance - base, ends - base
             if (natural != width).any():
+                piece = np.repeat(np.arange(len(length), dtype=np.int32), length)
                 pen, after = self._fit(style.align == "justify", codes, piece, pen, after, natural, width)
             if levels is not None:  # right to left, the pen starts at the right end
                 wide = np.repeat(width, length)
@@ -74,17 +74,13 @@ class Pens:
             here, there = pen + shift, after + shift
         if dpi != style.dpi:
             here, there = scaled(here, dpi, style.dpi), scaled(there, dpi, style.dpi)
-        self.glyph = own_glyph if atlas is own else atlas.glyphs(codes, looks, levels, piece)
-        self.line = np.repeat(line, length).astype(np.int32)
+        self.glyph = own_glyph if atlas is own else atlas.glyphs(codes, looks, levels, length)
+        self.line = np.repeat(line, length)
         self.x, self.width = here, there - here
         if total:
-            column: Ints | int = 0
-            if style.columns > 1:
-                column = place_lines([bool(pieces) for pieces in page.lines], style).column[self.line]
-            self.x = self._keep_in_box(page, atlas, dpi, here, column)
-            moved = np.nonzero(self.x != here)[0]
-            if levels is not None or len(moved):
-                self.width = np.maximum(there - self.x, 0)
+            moved = self._keep_in_box(page, atlas, dpi)
+            if len(moved):
+                self.width[moved] = np.maximum(there[moved] - self.x[moved], 0)
             if levels is not None or not self._mend(moved):
                 self._from_left_to_right()
 
@@ -131,14 +127,21 @@ class Pens:
         after_out = np.where(scale, after * whole // own, after + even_after)
         return pen_out.astype(np.int32), after_out.astype(np.int32)
 
-    def _keep_in_box(self, page: Page, atlas: Atlas, dpi: int, here: Ints, column: Ints | int) -> Ints:
-        """Pens moved where a glyph's ink would leave the text box: at the ends of lines, by a pixel."""
+    def _keep_in_box(self, page: Page, atlas: Atlas, dpi: int) -> npt.NDArray[np.intp]:
+        """Move pens where a glyph's ink would leave the text box: at the ends of lines, by a pixel. Returns those moved."""
         style = page.style
         margin, shift = to_pixels(style.margin_x, dpi), to_pixels(column_shift(style), dpi)
-        left = margin + shift * column
-        right = to_pixels(style.width, dpi) - margin - shift * (style.columns - 1 - column)
-        inside = np.minimum(here, right - atlas.right[self.glyph])
-        return np.maximum(inside, left - atlas.left[self.glyph]).astype(np.int32)
+        left, right = margin, to_pixels(style.width, dpi) - margin - shift * (style.columns - 1)
+        into = np.zeros(len(page.lines), np.int32)  # a line's column
+        if style.columns > 1:
+            into = shift * place_lines([bool(pieces) for pieces in page.lines], style).column
+        pen = self.x if style.columns == 1 else self.x - into[self.line]
+        near = np.nonzero((pen < left - atlas.reach[0]) | (pen > right - atlas.reach[1]))[0]  # the edges
+        glyph = self.glyph[near]
+        inside = np.maximum(np.minimum(pen[near], right - atlas.right[glyph]), left - atlas.left[glyph])
+        moved: npt.NDArray[np.intp] = near[inside != pen[near]]
+        self.x[near] = inside + into[self.line[near]]
+        return moved
 
 
 def rasterize(page: Page, own: Atlas, atlas: Atlas, dpi: int, width: int, height: int) -> npt.NDArray[np.uint8]:
@@ -160,20 +163,16 @@ def rasterize(page: Page, own: Atlas, atlas: Atlas, dpi: int, width: int, height
     slot = atlas.slots(glyph, span)
     stride = width + TILE  # the last tile of a line may reach beyond the page
     canvas = np.full((height, stride), atlas.background, np.uint8)
-    many = atlas.tile_count[slot]
-    who = np.repeat(np.arange(len(slot)), many)
-    tile = atlas.tile_first[slot[who]].astype(np.intp)
-    place = y[who] * stride + x[who]
-    if len(many) and many.max() > 1:
-        step = np.arange(len(who)) - np.repeat(np.cumsum(many) - many, many)
-        tile = tile + step
-        place += TILE * step
-    if len(place):
-        # eight pixels at a time, from any byte: each tile is cleared to its right, so tiles go from left to right
-        anywhere = np.ndarray((canvas.size - TILE + 1,), np.uint64, canvas.data, strides=(1,))
-        for pixels in atlas.tiles:
-            anywhere[place] = pixels.take(tile, mode="clip")
-            place += stride
+    many = atlas.tile_count.take(slot)
+    most = int(many.max()) if len(many) else 0
+    # whole tiles, from any byte. A tile is background to the right of its cell, so a cell's later tiles go first and all first
+    # tiles from left to right
+    bytes_ahead = (atlas.rows - 1) * stride + TILE
+    anywhere = np.ndarray((max(0, canvas.size - bytes_ahead + 1), atlas.rows), TILE_ROW, canvas.data, strides=(1, stride))
+    for step in range(most - 1, -1, -1):
+        who = np.nonzero(many > step)[0]
+        tile = atlas.tile_first.take(slot.take(who)) + np.intp(step)
+        anywhere[y.take(who) * stride + x.take(who) + TILE * step] = atlas.tiles.take(tile, axis=0)
     _blend(canvas, width, atlas, slot, x, y, dark=style.color < style.background)
     return canvas[:, :width]
 
@@ -211,8 +210,8 @@ def _blend(
     *,
     dark: bool,
 ) -> None:
-    count = atlas.count[slot]
-    who = np.nonzero(count)[0]
+    count = atlas.count.take(slot)
+    who = np.nonzero(count > 0)[0]
     if not len(who):
         return
     many = count[who]

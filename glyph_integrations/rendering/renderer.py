@@ -18,6 +18,7 @@ from ..sources import SourceDocument
 from ..style import PageStyle
 from ..vision import VisionProfile
 from .atlas import Atlas
+from .crop import Lines, crop_lines, picture_rows
 from .fonts import FontSet
 from .geometry import column_shift, page_height, place_lines, rows_per_column, to_pixels
 from .layout import BLOCK, LaidLine, lay_lines
@@ -29,6 +30,8 @@ from .reflow import wrap_width
 
 _log = logging.getLogger("glyph_integrations")
 _MAX_PIXELS = 100_000_000
+
+_new = tuple.__new__
 
 
 class Renderer:
@@ -123,8 +126,8 @@ class Renderer:
         if style.columns > 1:
             wide = to_pixels(column_shift(style), style.dpi)
             shift = (place_lines([bool(line.fragments) for line in group], style).column * wide).tolist()
-        lines = tuple([  # a list inside is faster than a generator
-            tuple([Fragment(a - start, b - start, x + right, width, level) for a, b, x, width, level in line.fragments])
+        lines = tuple([  # a list inside is faster than a generator, and _new than Fragment(...)
+            tuple([_new(Fragment, (a - start, b - start, x + right, w, level)) for a, b, x, w, level in line.fragments])
             for line, right in zip(group, shift, strict=True)
         ])  # fmt: skip
         missing = "".join(sorted(c for c in set(text) if ord(c) in atlas.missing)) if atlas.missing else ""
@@ -150,10 +153,18 @@ class Renderer:
 
     # -- pages to pixels ------------------------------------------------------------------------------------------------
 
-    def size(self, page: Page, dpi: int | None = None, vision: VisionProfile | str | None = None) -> tuple[int, int]:
+    def size(
+        self, page: Page, dpi: int | None = None, vision: VisionProfile | str | None = None, lines: Lines | None = None
+    ) -> tuple[int, int]:
         """Width and height in pixels of `draw` with the same arguments, without drawing."""
         dpi = self._dpi(page, dpi)
-        width, height = picture_size(page.picture, dpi) if page.picture else self._text_size(page, dpi)
+        if page.picture:
+            width, height = picture_size(page.picture, dpi)
+            if lines is not None:
+                top, bottom = picture_rows(page, lines, dpi)
+                height = bottom - top
+        else:
+            width, height = self._text_size(page if lines is None else crop_lines(page, lines), dpi)
         if vision is not None:
             grid = VisionProfile.get(vision).grid
             width, height = -(-width // grid) * grid, -(-height // grid) * grid
@@ -178,28 +189,38 @@ class Renderer:
             return str(error)
         return ""
 
-    def pixels(self, page: Page, dpi: int | None = None, vision: VisionProfile | str | None = None) -> npt.NDArray[np.uint8]:
+    def pixels(
+        self, page: Page, dpi: int | None = None, vision: VisionProfile | str | None = None, lines: Lines | None = None
+    ) -> npt.NDArray[np.uint8]:
         """``uint8[height, width]`` grey values of a page; see `draw`."""
         dpi = self._dpi(page, dpi)
-        width, height = self.size(page, dpi, vision)
+        width, height = self.size(page, dpi, vision, lines)
         if width * height > _MAX_PIXELS:
             raise StyleError(f"a page of {width}x{height} pixels at {dpi} dpi is too large; lower the dpi or the page size")
         if page.picture:
             canvas = np.full((height, width), page.style.background, np.uint8)
             picture = picture_pixels(page, page.picture, find_file(page.picture, self.root), dpi)
+            if lines is not None:
+                picture = picture[slice(*picture_rows(page, lines, dpi))]
             canvas[: picture.shape[0], : picture.shape[1]] = picture
             return canvas
+        if lines is not None:
+            page = crop_lines(page, lines)
         with self._lock:
             own = self._atlas(page.style, page.style.dpi)
             return rasterize(page, own, own if dpi == page.style.dpi else self._atlas(page.style, dpi), dpi, width, height)
 
-    def draw(self, page: Page, dpi: int | None = None, vision: VisionProfile | str | None = None) -> Image.Image:
+    def draw(
+        self, page: Page, dpi: int | None = None, vision: VisionProfile | str | None = None, lines: Lines | None = None
+    ) -> Image.Image:
         """The picture of a page, mode ``L``. Line breaks and pen positions are the page's own; only their scale depends on dpi.
 
         Args:
             dpi: resolution; default the style's own.
             vision: the model that will see it, or its name: the canvas is padded to that model's patch grid, so that its
                 processor does not resample the page. Default: trimmed to the lines and margins.
+            lines: first and last line (from 1) of a part of the page to draw alone, within the page's margins. Of a picture
+                from a file: the strip that holds these lines of its text, as wide as the page. Default: the whole page.
 
         About 0.6 ms for a page of a novel at the style's own dpi, 0.7 ms at another. A page of a PDF or an image is drawn
         from its file, in grey, in some 5 ms; one that would be over 99 million pixels, or 30,000 on a side, at a lower dpi
@@ -209,12 +230,15 @@ class Renderer:
             DocumentError: the file of a page of a PDF or an image is not at hand, or damaged.
             StyleError: the picture would exceed 100 million pixels.
             UnknownModelError: ``vision`` names no known model.
+            ValueError: the page has no such lines.
         """
-        return Image.fromarray(self.pixels(page, dpi, vision))
+        return Image.fromarray(self.pixels(page, dpi, vision, lines))
 
-    def png(self, page: Page, dpi: int | None = None, vision: VisionProfile | str | None = None) -> bytes:
+    def png(
+        self, page: Page, dpi: int | None = None, vision: VisionProfile | str | None = None, lines: Lines | None = None
+    ) -> bytes:
         """`draw` as PNG bytes, about 3 ms more."""
-        return encode_png(self.pixels(page, dpi, vision), self._dpi(page, dpi))
+        return encode_png(self.pixels(page, dpi, vision, lines), self._dpi(page, dpi))
 
     def boxes(self, page: Page, start: int, end: int, dpi: int | None = None) -> list[tuple[int, Box]]:
         """Where characters ``start:end`` of a page's text stand: a line number (from 1) and a box in pixels for each line."""

@@ -35,6 +35,9 @@ class Cluster(NamedTuple):
     key: tuple[Any, ...]
 
 
+_LOWEST = min(int(text.partition("-")[0], 16) for text in _RANGES)
+
+
 @cache
 def _table() -> npt.NDArray[np.bool_]:
     table = np.zeros(0x110000, bool)
@@ -43,16 +46,21 @@ def _table() -> npt.NDArray[np.bool_]:
     return table
 
 
-def shaped_spans(codes: npt.NDArray[np.uint32], pieces: npt.NDArray[np.int32] | None = None) -> list[tuple[int, int]]:
+def shaped_spans(codes: npt.NDArray[np.uint32], pieces: npt.NDArray[np.intp] | None = None) -> list[tuple[int, int]]:
     """Stretches that must be shaped: letters of such scripts, and marks with the letter they stand on.
 
     Args:
-        pieces: which piece of text each character belongs to; no stretch reaches from one into another.
+        pieces: lengths of the pieces of text; no stretch reaches from one into another.
     """
-    flags = _table()[codes]
+    if not len(codes) or int(codes.max()) < _LOWEST:
+        return []
+    flags = _table().take(codes)
     if not flags.any():
         return []
-    same = np.ones(len(codes) - 1, bool) if pieces is None else pieces[1:] == pieces[:-1]
+    same = np.ones(len(codes) - 1, bool)
+    if pieces is not None:
+        bounds = np.cumsum(pieces)
+        same[bounds[(bounds > 0) & (bounds < len(codes))] - 1] = False
     base = np.concatenate([~flags[:-1] & flags[1:] & same, [False]])
     marks = flags | base
     edges = np.nonzero(np.diff(np.concatenate([[False], marks, [False]]).astype(np.int8)))[0].tolist()
