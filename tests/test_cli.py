@@ -88,6 +88,14 @@ def test_render_takes_a_model_a_resolution_and_a_choice_of_pages(story: Path, ow
         assert image.width >= 588 * 120 / 72
 
 
+def test_render_with_several_processes_writes_the_same_files(story: Path, own_folder: Path) -> None:
+    for folder, jobs in (("one", "1"), ("two", "2")):
+        ok("render", story, "-o", folder, "--jobs", jobs)
+    one, two = ({file.name: file.read_bytes() for file in (own_folder / name).iterdir()} for name in ("one", "two"))
+    assert one == two
+    assert one
+
+
 def test_render_pads_numbers_so_that_names_sort(own_folder: Path) -> None:
     (own_folder / "long.txt").write_text("line\n" * 10_001)
     ok("render", "long.txt", "-o", "out", "--style", "glyph-72;width=60;height=30", "--pages", "1-2,9999-")

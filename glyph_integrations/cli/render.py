@@ -35,6 +35,9 @@ def render(
     pages: Annotated[
         str | None, typer.Option(metavar="LIST", help="Draw only these, such as 3-7 or 1,4,10-.", show_default=False)
     ] = None,
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", min=1, max=256, help="Processes that draw; pays from some hundred pages.")
+    ] = 1,
     password: PasswordOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -42,7 +45,7 @@ def render(
 
     The files appear together once all are drawn; files of the same names are replaced.
     """
-    from ..rendering import Renderer
+    from ..rendering import Renderer, png_in_parallel
     from ..sources import open_document
     from ..vision import VisionProfile, count_text_tokens
 
@@ -58,8 +61,9 @@ def render(
         drawn = [page for page in drawn if page.number in wanted]
     names = [f"page_{page.number:0{digits}}.png" for page in drawn]
     with staged(output) as stage:
-        for name, page in zip(names, terminal.track(drawn, "Drawing", len(drawn)), strict=True):
-            (stage / name).write_bytes(renderer.png(page, dpi, vision))
+        pictures = png_in_parallel(renderer, drawn, dpi, vision, jobs)
+        for name, picture in zip(names, terminal.track(pictures, "Drawing", len(drawn)), strict=True):
+            (stage / name).write_bytes(picture)
     seconds = time.perf_counter() - began
     text = "".join(page.text for page in drawn)
     text_tokens = count_text_tokens(text)
