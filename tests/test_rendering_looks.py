@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from io import BytesIO
 from itertools import pairwise
 
@@ -232,3 +233,16 @@ def test_every_visible_character_of_a_table_is_drawn_once(rows: list[list[str]])
                     drawn[at] += 1
         assert all(n == (char != "*") for n, char in zip(drawn, page.text, strict=True) if is_visible(char))
         assert np.array_equal(renderer.pixels(page), painted_one_by_one(renderer, page, 72))
+
+
+@pytest.mark.parametrize("style", ["glyph-72;line_numbers=true", 'glyph-96;label="source";line_numbers=true;columns=2', "code"])
+def test_numbers_and_labels_never_paint_over_the_text(style: str) -> None:
+    text = "".join(
+        f"{'Every' if n % 3 else 'jumps'} word of line {n} is whole, from the first letter to the last.\n" for n in range(60)
+    )
+    renderer = Renderer(PageStyle.parse(style).replace(column_gap=2))
+    for page in renderer.paginate(text, "whole.txt"):
+        bare = replace(page, style=page.style.replace(line_numbers=False))
+        for dpi in (page.style.dpi, 100):
+            both, alone = renderer.pixels(page, dpi), renderer.pixels(bare, dpi)
+            assert (both <= alone).all() and (both < alone).any()

@@ -44,10 +44,33 @@ for page in renderer.paginate(text):
 - marks that are not drawn stay in the text
 - tables are set in columns
 """
+MINUTES = [
+    "Present: A. Ferrand, J. Okafor, M. Lindqvist.",
+    "",
+    "1. The minutes of the last meeting were approved.",
+    "2. The reading room stays open until 19:30 on Thursdays,",
+    "   from 4 May to 28 September.",
+    "3. Twelve chairs will be bought, at 84.50 each.",
+]
 HTML = """<html><head><style>p {color: red}</style><script>alert(1)</script></head><body><nav>menu</nav><main>
 <h1>Opening hours</h1><p>The <b>library</b> is open on <i>weekdays</i>.</p>
 <table><tr><th>Day</th><th>From</th><th>To</th></tr><tr><td>Monday</td><td>9:00</td><td>17:30</td></tr>
 <tr><td>Friday</td><td>9:00</td><td>13:00</td></tr></table><ul><li>No food</li><li>No shouting</li></ul></main></body></html>"""
+
+
+def pdf_file(title: str, lines: list[str]) -> bytes:
+    """A PDF of one page, 294 by 247 points, with its own font and a rule under the title."""
+    shown = "".join(f"({line}) Tj T* " for line in lines)
+    drawing = f"BT /F1 16 Tf 24 205 Td ({title}) Tj ET 24 197 246 1 re f BT /F1 9 Tf 13 TL 24 175 Td {shown}ET".encode()
+    parts = [
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 294 247]/Contents 4 0 R/Resources<</Font<</F1 5 0 R>>>>>>",
+        b"<</Length %d>>stream\n%s\nendstream" % (len(drawing), drawing),
+        b"<</Type/Font/Subtype/Type1/BaseFont/Times-Roman>>",
+    ]
+    body = b"%PDF-1.4\n" + b"".join(b"%d 0 obj%s endobj\n" % (number, part) for number, part in enumerate(parts, 1))
+    return body + b"trailer<</Root 1 0 R/Size 6>>\n%%EOF\n"
 
 
 def pages() -> list[tuple[str, Image.Image]]:
@@ -66,6 +89,8 @@ def pages() -> list[tuple[str, Image.Image]]:
         ("dark", prose, "dark", None),
         ("Two columns", prose, "glyph-72;columns=2", None),
         ("document", prose, "document", None),
+        ("A PDF page", pdf_file("Minutes", MINUTES), "glyph-96", "application/pdf"),
+        ("Label and line numbers", prose, 'glyph-96;label="source";line_numbers=true', None),
     ]
     drawn = []
     for title, text, style, media_type in samples:

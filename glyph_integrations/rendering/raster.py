@@ -156,6 +156,8 @@ def rasterize(page: Page, own: Atlas, atlas: Atlas, dpi: int, width: int, height
         more_glyph, more_x, more_span, more_y = _notes(page, places, own, atlas, dpi)
         glyph, x = np.concatenate([glyph, more_glyph]), np.concatenate([x, more_x])
         span, y = np.concatenate([span, more_span]), np.concatenate([y, more_y])
+        order = np.lexsort((x, y))
+        glyph, x, span, y = glyph[order], x[order], span[order], y[order]
     if len(x) and (int(x.min()) < 0 or int((x + span).max()) > width):  # stored pages may come from anywhere
         ends = np.clip(x + span, 0, width)
         x = np.clip(x, 0, width)
