@@ -1,9 +1,10 @@
 """Legibility of styles: pages are drawn, read by an OCR engine, and compared line by line with what was drawn.
 
-    python benchmarks/legibility.py [presets] [choices] [scripts] [--lines 36] [--cache FOLDER]     # default: all three
+    python benchmarks/legibility.py [presets] [choices] [hinting] [scripts] [--lines 36] [--cache FOLDER]     # default: all
 
 presets  every preset x {English novel, Chinese novel, Python source}, read by RapidOCR
 choices  size of letters on line height (points), grey or 1-bit, at 72 and at 96 dpi, for the same texts
+hinting  how FreeType fits letters to the pixel grid, at 72 and at 96 dpi, for the same texts
 scripts  every preset, and line heights at 72 and at 96 dpi, x {Arabic, Hindi, Thai, Russian}, read by Tesseract where it has
          their language packs
 
@@ -22,12 +23,17 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import freetype
+
 from glyph_integrations import GlyphError, PageStyle, open_document
+from glyph_integrations.rendering import fonts
 from glyph_integrations.sources import SourceDocument
 from glyph_integrations.style import PRESETS
 from glyph_integrations.tuning import CachedReader, Legibility, Reader, measure_legibility, open_reader
 
 CORPORA = Path(os.environ.get("GLYPH_CORPORA", Path(__file__).resolve().parents[2] / "shared" / "corpora"))
+TABLES = ["presets", "choices", "hinting", "scripts"]
+HINTING = {"the font's own": 0, "none": freetype.FT_LOAD_NO_HINTING, "light": freetype.FT_LOAD_TARGET_LIGHT}
 PACKS = {"ar": "ara", "hi": "hin", "th": "tha", "ru": "rus"}
 CHANGES = {
     "10 on 12": {"font_size": 10, "line_height": 12},
@@ -85,6 +91,18 @@ def choices(reader: Reader, lines: int) -> None:
                 row(text, name, measure_legibility(document, reader, PageStyle(dpi=dpi).replace(**changes), lines=lines))
 
 
+def hinting(reader: Reader, lines: int) -> None:
+    heading(f"hinting, read by {reader.name}")
+    load_glyph = fonts.FT_Load_Glyph
+    for text, load in texts().items():
+        document = load()
+        for dpi in (72, 96):
+            for name, flags in HINTING.items():
+                fonts.FT_Load_Glyph = lambda face, glyph, _, flags=flags: load_glyph(face, glyph, flags)
+                row(text, name, measure_legibility(document, reader, PageStyle(dpi=dpi), lines=lines))
+    fonts.FT_Load_Glyph = load_glyph
+
+
 def scripts(cache: Path | None, lines: int) -> None:
     readers: dict[str, Reader] = {}
     for language, pack in PACKS.items():
@@ -102,17 +120,19 @@ def scripts(cache: Path | None, lines: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tables", nargs="*", choices=["presets", "choices", "scripts"])
+    parser.add_argument("tables", nargs="*", choices=TABLES)
     parser.add_argument("--lines", type=int, default=36)
     parser.add_argument("--cache", type=Path)
     args = parser.parse_args()
-    wanted = args.tables or ["presets", "choices", "scripts"]
-    if {"presets", "choices"} & set(wanted):
+    wanted = args.tables or TABLES
+    if {"presets", "choices", "hinting"} & set(wanted):
         rapid = CachedReader(open_reader("rapidocr"), args.cache)
         if "presets" in wanted:
             presets(rapid, args.lines)
         if "choices" in wanted:
             choices(rapid, args.lines)
+        if "hinting" in wanted:
+            hinting(rapid, args.lines)
     if "scripts" in wanted:
         scripts(args.cache, args.lines)
 
