@@ -120,10 +120,12 @@ def scripts(cache: Path | None, lines: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tables", nargs="*", choices=TABLES)
+    parser.add_argument("tables", nargs="*", metavar="TABLE", help=" or ".join(TABLES))
     parser.add_argument("--lines", type=int, default=36)
     parser.add_argument("--cache", type=Path)
     args = parser.parse_args()
+    if unknown := {*args.tables} - {*TABLES}:
+        parser.error(f"unknown table {', '.join(unknown)}; known: {', '.join(TABLES)}")
     wanted = args.tables or TABLES
     if {"presets", "choices", "hinting"} & set(wanted):
         rapid = CachedReader(open_reader("rapidocr"), args.cache)

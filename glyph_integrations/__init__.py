@@ -10,11 +10,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .embedding import LexicalEmbedder, TextEmbedder
+    from .embedding import LexicalEmbedder, RemoteVisualEmbedder, TextEmbedder, VisualEmbedder, similarity_map
     from .errors import GlyphError
+    from .evaluation import Evaluation, evaluate
     from .index import PageIndex
     from .page import Page, PageHit
-    from .reading import Citation, ContextBuilder, ExtractiveModel, OpenAIModel, verify_answer
+    from .reading import Citation, ContextBuilder, ExtractiveModel, OcrModel, OpenAIModel, TransformersModel, cross_check, verify_answer
     from .rendering import Renderer, highlight
     from .sources import open_document
     from .style import PageStyle
@@ -25,31 +26,40 @@ __version__ = "0.1.0"
 __all__ = [
     "Citation",
     "ContextBuilder",
+    "Evaluation",
     "ExtractiveModel",
     "GlyphError",
     "LexicalEmbedder",
+    "OcrModel",
     "OpenAIModel",
     "Page",
     "PageHit",
     "PageIndex",
     "PageStyle",
+    "RemoteVisualEmbedder",
     "Renderer",
     "TextEmbedder",
+    "TransformersModel",
     "VisionProfile",
+    "VisualEmbedder",
     "__version__",
     "count_text_tokens",
     "count_visual_tokens",
+    "cross_check",
+    "evaluate",
     "highlight",
     "open_document",
+    "similarity_map",
     "verify_answer",
 ]
 
 _ROOMS = {
-    "embedding": ("LexicalEmbedder", "TextEmbedder"),
+    "embedding": ("LexicalEmbedder", "RemoteVisualEmbedder", "TextEmbedder", "VisualEmbedder", "similarity_map"),
     "errors": ("GlyphError",),
+    "evaluation": ("Evaluation", "evaluate"),
     "index": ("PageIndex",),
     "page": ("Page", "PageHit"),
-    "reading": ("Citation", "ContextBuilder", "ExtractiveModel", "OpenAIModel", "verify_answer"),
+    "reading": ("Citation", "ContextBuilder", "ExtractiveModel", "OcrModel", "OpenAIModel", "TransformersModel", "cross_check", "verify_answer"),
     "rendering": ("Renderer", "highlight"),
     "sources": ("open_document",),
     "style": ("PageStyle",),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +151,7 @@ class PageStyle:
         return name + "".join(f";{k}={v}" for k, v in values.items())
 
     @classmethod
+    @lru_cache(maxsize=256)  # an index reads a style with every page
     def parse(cls, text: str) -> PageStyle:
         """The inverse of ``str(style)``: a preset name, then ``;key=value`` for each difference from it.
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -22,3 +25,23 @@ def corpora() -> Path:
     if not path.is_dir():
         pytest.skip("shared corpora are not here; set GLYPH_CORPORA to their folder")
     return path
+
+
+@pytest.fixture(scope="session")
+def visual_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Family -> the folder of a tiny checkpoint that embeds pictures; see `visual_checkpoints.build`."""
+    pytest.importorskip("sentence_transformers")
+    import torch
+    import visual_checkpoints
+
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("visual")
+    return cache(lambda family: visual_checkpoints.build(family, folder))
+
+
+@pytest.fixture(scope="session")
+def visual_embedder(visual_checkpoint: Callable[[str], Path]) -> Callable[[str], Any]:
+    """Family -> a `VisualEmbedder` of its tiny checkpoint, on the CPU."""
+    from glyph_integrations import VisualEmbedder
+
+    return cache(lambda family: VisualEmbedder(visual_checkpoint(family), device="cpu"))

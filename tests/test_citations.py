@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from glyph_integrations.page import Page
 from glyph_integrations.reading import Citation, verify_answer
@@ -145,6 +147,63 @@ def test_a_quotation_may_run_on_to_the_next_page() -> None:
     assert citation.verified and citation.page is first
     assert citation.start < first.end < citation.end
     assert cited(citation).replace("“", "").replace("”", "") == " ".join(quote.split())
+
+
+def over_the_seam() -> str:
+    """Words that begin on the first page and end on the second."""
+    return " ".join(ENGLISH[PAGES[0].end - 60 : PAGES[1].end].split()[1:])
+
+
+def test_a_quotation_over_two_pages_has_boxes_on_both() -> None:
+    citation = one(f"“{over_the_seam()}”")
+    (more,) = citation.continues
+    assert citation.pages == (PAGES[0], PAGES[1]) == (citation.page, more.page)
+    first, second = PAGES[0], PAGES[1]
+    assert citation.boxes == tuple(box for _, box in RENDERER.boxes(first, citation.start - first.start, len(first.text)))
+    assert more.boxes == tuple(box for _, box in RENDERER.boxes(second, 0, citation.end - second.start)) != ()
+    for claimed in (1, 2):
+        assert one(f"“{over_the_seam()}” (Page {claimed})").note == ""
+    assert "stand on page 1, not 3" in one(f"“{over_the_seam()}” (Page 3)").note
+    assert not one("“a single man in possession”").continues
+
+
+def test_a_quotation_over_three_pages_has_boxes_on_all() -> None:
+    quote = " ".join(ENGLISH[PAGES[0].end - 30 : PAGES[1].end + 30].split()[1:-1]).replace("“", "‘").replace("”", "’")
+    citation = one(f"«{quote}»")
+    assert citation.verified and citation.pages == tuple(PAGES[:3])
+    assert all(more.boxes for more in citation.continues)
+
+
+def test_a_misread_on_either_side_of_a_page_end_is_repaired() -> None:
+    true = over_the_seam()
+    for at in (5, len(true) - 6):
+        read = true[:at] + ("q" if true[at] != "q" else "z") + true[at + 1 :]
+        citation = one(f"“{read}”")
+        assert not citation.verified and citation.repaired is not None and len(citation.pages) == 2
+        assert citation.repaired == cited(citation) == true.rstrip(".")
+
+
+def test_the_pages_of_a_citation_are_drawn_with_the_words_marked() -> None:
+    def marked(picture: Image.Image) -> bool:
+        colors = picture.convert("RGB").getcolors(1 << 24) or []
+        return any(isinstance(color, tuple) and color[2] < 150 < color[0] for _, color in colors)
+
+    pictures = one(f"“{over_the_seam()}”").pictures(RENDERER, dpi=144)
+    assert [p.size for p in pictures] == [RENDERER.size(page, 144) for page in PAGES[:2]] and all(map(marked, pictures))
+    (plain,) = one("See page 1.").pictures(RENDERER)
+    assert plain.size == RENDERER.size(PAGES[0]) and not marked(plain)
+    assert one("See page 999.").pictures() == []
+
+
+def test_a_citation_over_two_pages_survives_as_plain_values() -> None:
+    known = {page.id: page for page in PAGES}
+    for answer in (f"“{over_the_seam()}”", "“a single man”", "page 999", "“these words are not there”"):
+        citation = one(answer)
+        values = json.loads(json.dumps(citation.to_dict()))
+        assert Citation.from_dict(values, known.get) == citation
+    values = one(f"“{over_the_seam()}”").to_dict()
+    lost = Citation.from_dict(values, lambda _: None)
+    assert lost.page is None and lost.pages == () and lost.continues == () and lost.verified
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,12 @@ import glyph_integrations
 PACKAGE = Path(glyph_integrations.__file__).parent
 FLOORS = (
     {"errors", "style", "packing", "picture", "page"},
-    {"sources", "vision"},
+    {"sources", "vision", "ocr"},
     {"rendering"},
     {"embedding"},
     {"index"},
     {"reading"},
-    {"summarizing", "tuning"},
+    {"summarizing", "tuning", "evaluation"},
     {"langchain", "llama_index", "cli", "__main__"},
 )
 GROUND = ("errors", "style", "packing", "picture", "page")  # on the ground floor, in this order

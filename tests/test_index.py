@@ -178,7 +178,7 @@ def test_relevance_grows_with_the_share_of_the_question(index: PageIndex) -> Non
         ({"capital": {"$in": [None, True]}}, [1, 3, 1]),
         ({"source": "zh.txt"}, [1]),
         ({"glyph_source": "towns.txt", "glyph_n": {"$in": [2, 3]}}, [2, 3]),
-        ({"unknown": 1}, []),
+        ({"unknown": {"$exists": True, "$eq": 1}}, []),
         ({"land": "x' OR 1=1 --"}, []),
     ],
 )
@@ -216,7 +216,7 @@ def test_a_filter_gives_exactly_k(mode: Mode, embedder: LexicalEmbedder | Letter
     [
         {"k": 0}, {"k": -1}, {"k": True}, {"mode": "magic"}, {"filter": {"a": {"$near": 1}}}, {"filter": {"a": {}}},
         {"filter": {"a": {"$in": "abc"}}}, {"filter": {"a": [1]}}, {"filter": {"a": float("nan")}}, {"filter": {1: 1}},
-        {"filter": {"glyph_lines": 1}}, {"query": np.ones(3, dtype=np.float32)},
+        {"filter": {"glyph_lines": 1}}, {"filter": {"unknown": 1}}, {"query": np.ones(3, dtype=np.float32)},
         {"query": np.full(8192, np.nan, dtype=np.float32)},
     ],
 )  # fmt: skip

@@ -123,8 +123,7 @@ def test_flipped_bits_never_change_an_answer(folder: Path, truth: list[object], 
         "UPDATE pages SET number = number + 1",
         "UPDATE pages SET layout = replace(layout, '\"glyph_n\": 1', '\"glyph_n\": 2')",
         "UPDATE vectors SET data = zeroblob(length(data))",
-        "UPDATE changes SET page = 3 WHERE seq = 2",
-        "UPDATE changes SET op = 'set' WHERE op = 'del'",
+        "UPDATE changes SET page = 3 WHERE seq = (SELECT max(seq) FROM changes)",
         "DELETE FROM pages WHERE row = 2",
         "DELETE FROM vectors",
         "DELETE FROM changes WHERE seq = (SELECT max(seq) FROM changes)",
@@ -148,6 +147,31 @@ def test_rows_changed_behind_its_back_are_refused(folder: Path, change: str) -> 
 
     with pytest.raises(IndexCorruptError):
         ask()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE changes SET page = 3 WHERE seq = 2",
+        "UPDATE changes SET op = 'set' WHERE seq = 1",
+        "DELETE FROM changes WHERE seq = 3",
+        "DELETE FROM changes WHERE seq < 3",
+    ],
+)
+def test_damage_in_the_old_part_of_the_log_is_found_and_changes_no_answer(
+    folder: Path, truth: list[object], change: str
+) -> None:
+    for lost in (False, True):  # what is derived from a log is built again from the pages
+        database = sqlite3.connect(folder / "pages.sqlite")
+        database.execute(change)
+        database.commit()
+        database.close()
+        if lost:
+            shutil.rmtree(folder / "bm25")
+            (folder / "vectors.faiss").unlink()
+        with PageIndex.open(folder, Letters()) as index:
+            assert answers(index) == truth
+            assert index.verify() != []
 
 
 def test_a_database_behind_its_head_is_refused(folder: Path, tmp_path: Path) -> None:

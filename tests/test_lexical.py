@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from glyph_integrations.embedding import Embedder, LexicalEmbedder, lexical_features
 from glyph_integrations.embedding.embedder import checked_vectors
+from glyph_integrations.embedding.lexical import joined_features
 from glyph_integrations.errors import ModelError
 from glyph_integrations.page import Fragment, Page
 from glyph_integrations.style import PageStyle
@@ -46,6 +47,7 @@ def page(text: str) -> Page:
 )
 def test_features_of_each_script(text: str, features: list[str]) -> None:
     assert lexical_features(text) == features
+    assert sorted(joined_features(text).split()) == sorted(features)
 
 
 @given(st.text())
@@ -53,6 +55,7 @@ def test_features_hold_no_space_and_ignore_case_and_form(text: str) -> None:
     features = lexical_features(text)
     assert all(feature and not any(char.isspace() for char in feature) for feature in features)
     assert lexical_features(unicodedata.normalize("NFD", text)) == features
+    assert sorted(joined_features(text).split(" ") if features else []) == sorted(features)
 
 
 @given(st.text(max_size=300), st.text(max_size=300))

@@ -213,7 +213,7 @@ async def test_without_nodes_or_room_the_model_is_not_asked(nodes: list[NodeWith
     for streaming in (False, True):
         model = Recorder()
         nothing = GlyphSynthesizer(model, streaming=streaming, empty_response="Nothing found.")
-        small = GlyphSynthesizer(model, streaming=streaming, budget=60)
+        small = GlyphSynthesizer(model, streaming=streaming, budget=60, crop=False)
         response = nothing.synthesize(QUESTION, [])
         assert str(response) == "Nothing found."
         assert citations_of(response) == []
@@ -231,9 +231,10 @@ def test_the_budget_is_kept_and_what_is_left_out_is_reported(nodes: list[NodeWit
     response = GlyphSynthesizer(model, budget=2000).synthesize(QUESTION, nodes)
     report = response.metadata["glyph"]["report"]
     assert report["tokens"] <= 2000
-    sent = [p["id"] for p in report["pages"] if p["sent_as"] != "left out"]
+    sent = [p for p in report["pages"] if p["sent_as"] != "left out"]
     assert 0 < len(sent) < len(nodes) == len(report["pages"])
-    assert sorted(model.pages_seen()) == sorted(sent)
+    assert sorted(model.pages_seen()) == sorted(p["id"] for p in sent if p["sent_as"] == "image")
+    assert any(p["lines"] for p in sent)  # and what did not fit whole was cut
     assert len(response.source_nodes) == len(nodes)
 
 

@@ -160,7 +160,7 @@ def test_it_is_a_page_model(server: Server) -> None:
 def test_an_answer_carries_text_usage_stop_reason_and_model(server: Server) -> None:
     answer = model(server).read(QUESTION)
     assert answer.text == "Lady Catherine de Bourgh."
-    assert answer.usage == (700, 5)
+    assert answer.usage == (700, 5, None)
     assert answer.usage.total_tokens == 705
     assert (answer.stop_reason, answer.model) == ("stop", "tiny")
     assert server.requests[0]["path"] == "/v1/chat/completions"
@@ -274,7 +274,7 @@ def test_a_stream_gives_text_piece_by_piece_and_usage_on_the_last_chunk_only(ser
     assert len(chunks) > 5
     assert "".join(c.text for c in chunks) == "Lady Catherine de Bourgh."
     assert [c.usage for c in chunks[:-1]] == [None] * (len(chunks) - 1)
-    assert (chunks[-1].usage, chunks[-1].stop_reason, chunks[-1].model) == ((700, 5), "stop", "tiny")
+    assert (chunks[-1].usage, chunks[-1].stop_reason, chunks[-1].model) == ((700, 5, None), "stop", "tiny")
     assert server.requests[0]["stream_options"] == {"include_usage": True}
 
 

@@ -122,7 +122,7 @@ def test_the_gate_sends_what_it_has(shelf: tuple[Path, Page]) -> None:
     build = ContextBuilder("glyph").build
     report = build("?", [worded, wordless, page])[1]
     assert [(p.sent_as, p.reason) for p in report.placements][:2] == [
-        ("image", "its image costs less than its text"), ("image", "no text is known of it"),
+        ("image", "its image costs less than its text; sharper, as one of the best 1"), ("image", "no text is known of it"),
     ]  # fmt: skip
     assert report.placements[2].sent_as == "text" and "not at hand" in report.placements[2].reason
     report = ContextBuilder(None).build("?", [worded, wordless])[1]

@@ -65,14 +65,14 @@ def _registered() -> None:
 
 
 def cost(turns: list[Turn], gate: Gate) -> int:
-    """Tokens of all parts, counted from the drawn pictures themselves."""
+    """Tokens of all parts, counted from the drawn pictures themselves, and of the chat template."""
     total = 0
     for part in (part for turn in turns for part in turn.parts):
         if isinstance(part, TextPart):
             total += count_text_tokens(part.text).count
         elif isinstance(part, PagePart):
             total += GLYPH.count(*Image.open(BytesIO(gate.png(part))).size)
-    return total
+    return total + gate.overhead(turns)
 
 
 # -- turns ----------------------------------------------------------------------------------------------------------------
@@ -163,12 +163,12 @@ def test_more_images_than_the_model_takes_go_as_text() -> None:
 
 def test_pages_are_drawn_at_the_resolution_recommended_for_the_model_or_asked_for() -> None:
     def dpi(vision: str, **settings: int) -> list[int | None]:
-        (turn,), _ = ContextBuilder(vision, renderer=RENDERER, **settings).build(QUESTION, PAGES[:1])  # type: ignore[arg-type]
+        (turn,), _ = ContextBuilder(vision, renderer=RENDERER, **settings).build(QUESTION, PAGES[:2])  # type: ignore[arg-type]
         return [p.dpi for p in turn.parts if isinstance(p, PagePart)]
 
-    assert dpi("zai-org/Glyph") == [72]
-    assert dpi("Qwen/Qwen3-VL-8B-Instruct") == [96]
-    assert dpi("zai-org/Glyph", dpi=80) == [80]
+    assert dpi("zai-org/Glyph", sharp=0) == [72, 72]
+    assert dpi("Qwen/Qwen3-VL-8B-Instruct", sharp=0) == [96, 96]
+    assert dpi("zai-org/Glyph", dpi=80) == [80, 80]
 
 
 def test_the_report_counts_what_is_sent() -> None:
@@ -177,6 +177,7 @@ def test_the_report_counts_what_is_sent() -> None:
     assert report.tokens == cost(turns, build.gate)
     assert report.text_tokens_replaced > 1.5 * report.image_tokens > 0
     assert report.budget == 131_072 * 3 // 4
+    assert report.overhead_tokens == 8
     values = report.to_dict()
     assert values["tokens"] == report.tokens
     assert [p["page"] for p in values["pages"]] == [1, 2, 3, 4, 5, 6]
@@ -184,7 +185,7 @@ def test_the_report_counts_what_is_sent() -> None:
 
 def test_the_best_pages_fill_the_budget_and_the_rest_is_reported() -> None:
     _, whole = builder().build(QUESTION, PAGES)
-    build = builder(budget=whole.tokens // 2)
+    build = builder(budget=whole.tokens // 2, crop=False)
     turns, report = build.build(QUESTION, hits(PAGES[::-1]))
     sent = [p.sent_as for p in report.placements]
     assert sent[:2] == ["image", "image"] and sent.count("left out") == len(report.left_out) > 0
@@ -233,7 +234,7 @@ def test_parts_never_exceed_the_budget(budget: int, pages: list[Page], sidecar: 
     try:
         turns, report = build.build("When was the parcel logged?", marked)
     except BudgetError:
-        assert count_text_tokens("When was the parcel logged?").count > budget
+        assert count_text_tokens("When was the parcel logged?").count + build.gate.overhead([Turn("user", "")]) > budget
         return
     assert cost(turns, build.gate) == report.tokens <= budget
     assert {p.page.id for p in report.placements} == {p.id for p in marked}
@@ -429,7 +430,7 @@ def test_messages_never_exceed_the_budget(budget: int, picks: list[int], roles: 
     try:
         sent, report = drawing.build(turns)
     except BudgetError:
-        assert budget < 20 * (len(turns) + 1)
+        assert budget < 25 * (len(turns) + 1)
         return
     assert cost(sent, drawing.gate) == report.tokens <= budget
     assert {p.page.id for p in report.placements} == {every[i].id for i in picks}
@@ -465,7 +466,7 @@ def test_long_user_text_is_drawn_but_not_its_question_or_lead() -> None:
     assert len(sent.pages) > 3
     last = sent.parts[-1]
     assert isinstance(last, TextPart)
-    assert last.text == f"Read this:\n\n[pages 1-{len(sent.pages)}: see images]{QUESTION}"
+    assert last.text == f"Read this:\n\n[pages 1-{len(sent.pages)} of message-1: see images]{QUESTION}"
     assert drawn_text(sent).strip() == text.strip()
     assert report.tokens < count_text_tokens(text).count / 2
 

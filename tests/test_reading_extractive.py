@@ -25,7 +25,7 @@ from glyph_integrations.reading import (
     page_tag,
     verify_answer,
 )
-from glyph_integrations.reading.models.extractive import NO_ANSWER
+from glyph_integrations.reading.models.quoting import NO_ANSWER
 from glyph_integrations.reading.passages import sentences
 from glyph_integrations.rendering import Renderer
 

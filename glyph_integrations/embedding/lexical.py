@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 from unicodedata import category as _category
 from unicodedata import normalize as _normalize
 from zlib import crc32
@@ -24,6 +25,7 @@ _UNSPACED = (
     "\u3005-\u3007\u3040-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\ua4cf\uf900-\ufaff\U00020000-\U0003ffff"
     "\u1100-\u11ff\uac00-\ud7ff"
 )
+_FIRST, _LAST = np.array(sorted(map(ord, f"\0\0{_UNSPACED.replace('-', '')}"))).reshape(-1, 2).T  # of each range
 _WORDS = re.compile(f"([{_UNSPACED}]+)|[^ {_UNSPACED}]+")
 
 
@@ -47,9 +49,8 @@ def lexical_features(text: str) -> list[str]:
     script gives its character 4-grams, or itself when shorter; a run of a script written without spaces (Chinese, Japanese,
     Thai, Lao, Khmer, Burmese; Korean too, for its particles) gives its character bigrams, or itself when a single character.
     """
-    text = text.lower() if text.isascii() else _normalize("NFKC", _normalize("NFKC", text).casefold())
     features: list[str] = []
-    for match in _WORDS.finditer(text.translate(_LETTERS)):
+    for match in _WORDS.finditer(_words(text)):
         word = match[0]
         size = GRAM if match.lastindex is None else 2
         if len(word) <= size:
@@ -57,6 +58,34 @@ def lexical_features(text: str) -> list[str]:
         else:
             features += [word[i : i + size] for i in range(len(word) - size + 1)]
     return features
+
+
+def joined_features(text: str) -> str:
+    """`lexical_features` joined by spaces, in no particular order: for engines that count them. 3 times faster for a page."""
+    words = f" {_words(text)}{' ' * GRAM}"  # so that nothing reaches beyond an end
+    coding, code = ("ascii", "u1") if words.isascii() else ("utf-32-le", "<u4")
+    codes: NDArray[np.integer[Any]] = np.frombuffer(words.encode(coding), dtype=code)
+    kinds = (codes != ord(" ")).astype(np.int8)  # 0 between words, 1 in one, 2 in a script without spaces
+    if code != "u1":
+        kinds[codes <= _LAST[np.searchsorted(_FIRST, codes, side="right") - 1]] = 2
+    edges = np.flatnonzero(kinds[1:] != kinds[:-1]) + 1
+    kinds, starts, lengths = kinds[edges[:-1]], edges[:-1], np.diff(edges)
+    sizes = np.minimum(lengths, np.array([0, GRAM, 2])[kinds])
+    found = []
+    for size in range(1, GRAM + 1):  # features of one length are the rows of a table
+        chosen = sizes == size
+        counts = lengths[chosen] - size + 1
+        places = np.repeat(starts[chosen] - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+        table = np.full((len(places), size + 1), ord(" "), dtype=code)
+        for i in range(size):
+            table[:, i] = codes[places + i]
+        found.append(table.tobytes().decode(coding))
+    return "".join(found).rstrip()
+
+
+def _words(text: str) -> str:
+    text = text.lower() if text.isascii() else _normalize("NFKC", _normalize("NFKC", text).casefold())
+    return text.translate(_LETTERS)
 
 
 class LexicalEmbedder:

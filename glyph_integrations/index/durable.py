@@ -8,23 +8,27 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from ..errors import IndexCorruptError
+from .database import ADVICE
 from .record import Mark
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Write a file beside ``path`` that takes its place, synced, when the block ends without an error."""
+def replacing(path: Path, sync: bool = True) -> Iterator[BinaryIO]:
+    """Write a file beside ``path`` that takes its place when the block ends without an error; on disk by then, unless told
+    not to ``sync``."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
-        sync_folder(path.parent)
+        if sync:
+            sync_folder(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -41,6 +45,27 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def checked_json(value: object) -> bytes:
+    """A JSON value with the CRC-32 of itself."""
+    body = json.dumps(value)
+    return b'{"value": %s, "crc32": %d}' % (body.encode(), zlib.crc32(body.encode()))
+
+
+def from_checked_json(data: bytes) -> Any:
+    """The inverse of `checked_json`.
+
+    Raises:
+        ValueError: damaged.
+    """
+    try:
+        found = json.loads(data)
+        if zlib.crc32(json.dumps(found["value"]).encode()) == found["crc32"]:
+            return found["value"]
+    except (TypeError, KeyError, RecursionError):
+        pass
+    raise ValueError("it failed its checksum")
+
+
 class Head(NamedTuple):
     """What the database held when the last write returned. A database that holds less has lost something.
 
@@ -53,9 +78,8 @@ class Head(NamedTuple):
 
     def write(self, path: Path) -> None:
         """Replace the head file, synced."""
-        body = json.dumps(self)
         with replacing(path) as file:
-            file.write(json.dumps({"head": self, "crc32": zlib.crc32(body.encode())}).encode())
+            file.write(checked_json(self))
 
     @classmethod
     def read(cls, path: Path) -> Head:
@@ -64,14 +88,10 @@ class Head(NamedTuple):
         Raises:
             IndexCorruptError: the file is missing or damaged.
         """
-        advice = "restore the index folder from a copy, or index again"
         try:
-            data = json.loads(path.read_bytes())
-            if zlib.crc32(json.dumps(data["head"]).encode()) != data["crc32"]:
-                raise ValueError("checksum")
-            name, mark, pages = data["head"]
+            name, mark, pages = from_checked_json(path.read_bytes())
             return cls(name, Mark(*mark), pages)
         except FileNotFoundError:
-            raise IndexCorruptError(f"{path} is missing, so nothing says whether this index is whole; {advice}") from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise IndexCorruptError(f"{path} is damaged ({error}); {advice}") from error
+            raise IndexCorruptError(f"{path} is missing, so nothing says whether this index is whole; {ADVICE}") from None
+        except (OSError, ValueError, TypeError) as error:
+            raise IndexCorruptError(f"{path} is damaged ({error}); {ADVICE}") from error

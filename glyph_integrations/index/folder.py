@@ -1,4 +1,4 @@
-"""The folder of an index on disk: its files, and how it comes to be."""
+"""The folder of an index on disk: its files, how it comes to be, and how it is opened."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+from ..embedding import Embedder, LexicalEmbedder
 from ..errors import GlyphError, IndexCorruptError, IndexLockedError, IndexMismatchError
+from .database import ADVICE
 from .durable import Head, sync_folder
 from .lock import WriteLock
 from .record import START, Made
-from .store import Store
+from .store import SCHEMA, Store
+
+CHECKED = 256 * 2**20
+"""A database of up to so many bytes has its structure checked on opening; a larger one only by `PageIndex.verify`."""
 
 
 class IndexFolder:
-    """Where an index lives: ``pages.sqlite`` and ``head.json`` are the truth; ``bm25`` and ``vectors.faiss`` are derived and
-    may be deleted while the index is closed; ``lock`` is held by the one process that writes."""
+    """Where an index lives: ``pages.sqlite`` and ``head.json`` are the truth; what is in `derived` may be deleted while the
+    index is closed; ``lock`` is held by the one process that writes."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -23,7 +28,32 @@ class IndexFolder:
         self.head = path / "head.json"
         self.words = path / "bm25"
         self.vectors = path / "vectors.faiss"
+        self.fields = path / "fields.bin"
+        self.derived = (self.words, self.vectors, self.fields)
+        self.files = (self.database, path / "pages.sqlite-wal", self.head, *self.derived)
+        self.repaired = path / "repaired"
         self.lock = WriteLock(path / "lock")
+        self.claimed = False
+
+    def claim(self) -> None:
+        """Take the write lock, to keep it until `let_go`; nothing happens when that was done before.
+
+        Raises:
+            IndexLockedError: another process, or another `PageIndex`, writes.
+            GlyphError: the folder cannot be written.
+        """
+        if not self.claimed:
+            try:
+                self.lock.acquire()
+            except OSError as error:
+                raise GlyphError(f"{self.path} cannot be written: {error.strerror or error}") from error
+            self.claimed = True
+
+    def let_go(self) -> None:
+        """Undo `claim`."""
+        if self.claimed:
+            self.claimed = False
+            self.lock.release()
 
     @property
     def exists(self) -> bool:
@@ -46,6 +76,8 @@ class IndexFolder:
         """
         if self.path.exists() and not self.path.is_dir():
             raise IndexMismatchError(f"{self.path} is a file, not an index folder; give another path")
+        if self.repaired.exists():
+            raise IndexCorruptError(f"the repair of {self.path} was interrupted; run: glyph index --repair -i {self.path}")
         if not self.exists and self.path.is_dir() and {entry.name for entry in self.path.iterdir()} - {"lock"}:
             raise IndexMismatchError(f"{self.path} holds other files and is no page index; give a new or empty folder")
         if not self._begun:
@@ -92,3 +124,37 @@ class IndexFolder:
                 store.close()
         finally:
             self.lock.release()
+
+
+def open_truth(path: Path | None, embedder: Embedder | None) -> tuple[Store, Embedder, Made, IndexFolder | None]:
+    """The truth in a folder, or a new one in memory, with an embedder that fits it, and what it is made of.
+
+    Args:
+        path: the folder; None in memory.
+        embedder: None for a `LexicalEmbedder` of the recorded dim.
+
+    Raises:
+        IndexMismatchError, IndexCorruptError: as `PageIndex.open`.
+    """
+
+    def make(name: str) -> Made:
+        maker = embedder or LexicalEmbedder()
+        return Made(name, SCHEMA, maker.name, maker.revision, maker.dim, maker.metric)
+
+    folder = None if path is None else IndexFolder(path)
+    store = folder.open(make) if folder else Store(None, None)
+    try:
+        if folder is None:
+            store.create(make("memory"))
+        elif folder.database.stat().st_size <= CHECKED and (problems := store.check_structure()):
+            raise IndexCorruptError(f"{folder.database} is damaged: {problems[0]}; {ADVICE}")
+        made = store.made()
+        if embedder is None and made.embedder == LexicalEmbedder.name:
+            embedder = LexicalEmbedder(made.dim)
+        if make(made.name)[2:] != made[2:]:
+            mine = make("") if embedder else "the default one"
+            raise IndexMismatchError(f"{path} was made with {made}, not with {mine}; open it with that")
+        return store, embedder or LexicalEmbedder(), made, folder
+    except BaseException:
+        store.close()
+        raise

@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+import weakref
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any
 
-import numpy as np
-
-from ..embedding import Embedder, LexicalEmbedder
-from ..embedding.embedder import Vectors, checked_vectors
-from ..errors import GlyphError, IndexCorruptError, IndexMismatchError, PageFormatError, QueryError
+from ..embedding import Embedder
+from ..embedding.embedder import Vectors
+from ..errors import GlyphError, QueryError
 from ..page import Page, PageHit
-from .bm25 import Ranked
-from .folder import IndexFolder
+from .access import Access
+from .ann import Ann
+from .diversity import marginally_relevant
+from .filters import parse_filter
+from .folder import IndexFolder, open_truth
+from .health import IndexStats, problems, stats
+from .intake import Intake, Synced
+from .log import PORTION
+from .max_sim import Rows
+from .question import Mode, Question
 from .ranking import Ranking
-from .record import Made, Record
-from .store import PORTION, SCHEMA, Store
+from .record import Made
+from .repair import Repaired, repair
+from .store import Store
 
-Mode = Literal["hybrid", "dense", "lexical"]
-
-CHECKED = 256 * 2**20
-"""A database of up to so many bytes has its structure checked on opening; a larger one only by `PageIndex.verify`."""
-
-
-class Synced(NamedTuple):
-    """What `PageIndex.sync` did: pages ``added``, ``updated`` (same content, other number, offset or metadata),
-    left ``unchanged``, and ``deleted``."""
-
-    added: int
-    updated: int
-    unchanged: int
-    deleted: int
+_TRIES = 10  # to outrun another process that deletes
 
 
 class PageIndex:
@@ -46,49 +40,40 @@ class PageIndex:
         path: the folder, or None in memory.
     """
 
-    def __init__(self, store: Store, embedder: Embedder, made: Made, folder: IndexFolder | None) -> None:
+    def __init__(
+        self, store: Store, embedder: Embedder, made: Made, folder: IndexFolder | None, progress: bool | None = None,
+        ann: Ann | None = None,
+    ) -> None:  # fmt: skip
         """Use `open`."""
         self.path = folder.path if folder else None
         self.embedder = embedder
         self._store = store
         self._folder = folder
-        self._ranking = Ranking(store, embedder, made, folder)
-        self._guard = threading.RLock()
-        self._closed = False
+        self._access = Access(folder)
+        self._reading, self._writing = self._access.reading, self._access.writing
+        self._ranking = Ranking(store, embedder, made, folder, self._access.guard, progress, ann)
+        self._intake = Intake(store, self._ranking, embedder, self._writing)
+        self._finalizer = weakref.finalize(self, _let_go, store, self._ranking, folder)  # when it was not closed
+        self._ranking.bm25.start()
 
     @classmethod
-    def open(cls, path: str | PathLike[str] | None = None, embedder: Embedder | None = None) -> PageIndex:
+    def open(
+        cls, path: str | PathLike[str] | None = None, embedder: Embedder | None = None, progress: bool | None = None,
+        ann: Ann | None = None,
+    ) -> PageIndex:  # fmt: skip
         """Open the index in a folder, creating both if need be; without a path, one in memory.
 
-        ``embedder=None`` means a `LexicalEmbedder` (of the recorded dim when the index exists). No lock is taken until the
-        first write; it is then held until `close`.
+        ``embedder=None`` means a `LexicalEmbedder` (of the recorded dim when the index exists). The lock is taken by the first
+        write, and held until `close`. When BM25 is missing or far behind, it is at once built again in the background, under
+        the lock; searches that need it wait, `close` stops it, and the next `open` goes on from there. That is shown as a bar
+        on standard error: with ``progress=None`` if that is a terminal. ``ann`` says how vectors are searched; see `Ann`.
 
         Raises:
             IndexMismatchError: made by another embedder, dim, metric or a newer schema; or the path is something else.
             IndexCorruptError: the database is damaged, or behind its head file.
         """
-
-        def make(name: str) -> Made:
-            maker = embedder or LexicalEmbedder()
-            return Made(name, SCHEMA, maker.name, maker.revision, maker.dim, maker.metric)
-
-        folder = None if path is None else IndexFolder(Path(path))
-        store = folder.open(make) if folder else Store(None, None)
-        try:
-            if folder is None:
-                store.create(make("memory"))
-            elif folder.database.stat().st_size <= CHECKED and (problems := store.check_structure()):
-                raise IndexCorruptError(f"{folder.database} is damaged: {problems[0]}; restore the index folder from a copy")
-            made = store.made()
-            if embedder is None and made.embedder == LexicalEmbedder.name:
-                embedder = LexicalEmbedder(made.dim)
-            if make(made.name)[2:] != made[2:]:
-                mine = make("") if embedder else "the default one"
-                raise IndexMismatchError(f"{path} was made with {made}, not with {mine}; open it with that")
-            return cls(store, embedder or LexicalEmbedder(), made, folder)
-        except BaseException:
-            store.close()
-            raise
+        store, embedder, made, folder = open_truth(None if path is None else Path(path), embedder)
+        return cls(store, embedder, made, folder, progress, ann)
 
     @staticmethod
     def exists(path: str | PathLike[str]) -> bool:
@@ -108,7 +93,7 @@ class PageIndex:
             PageFormatError: not a page, or metadata that JSON cannot hold. Nothing of that batch is written.
             ModelError: the embedder returned other shapes than promised, or NaN. Nothing of that batch is written.
         """
-        return [page_id for page_id, _ in self._put(pages)]
+        return [page_id for page_id, _ in self._intake.put(pages)]
 
     def sync(self, source: str, pages: Iterable[Page]) -> Synced:
         """Make these the pages of a source: add what is new, then delete the source's pages that are not among them.
@@ -116,32 +101,27 @@ class PageIndex:
         Raises:
             PageFormatError: a page of another source; else as `add`.
         """
+        return self._intake.sync(source, pages)
 
-        def checked() -> Iterator[Page]:
-            for page in pages:
-                if isinstance(page, Page) and page.source != source:
-                    raise PageFormatError(f"page {page.number} is of {page.source!r}; the source being synced is {source!r}")
-                yield page
-
-        done: dict[str, str] = {}
-        for page_id, op in self._put(checked()):
-            done.setdefault(page_id, op)
-        with self._writing():
-            old = [row for row, page_id in self._store.rows_of_source(source).items() if page_id not in done]
-            self._delete(old)
-        ops = list(done.values())
-        return Synced(ops.count("put"), ops.count("set"), ops.count("same"), len(old))
-
-    def delete(self, ids: Iterable[str]) -> int:
-        """Delete pages; returns how many existed. Unknown ids are ignored.
+    def delete(self, ids: Iterable[str] | None = None, *, filter: Mapping[str, Any] | None = None) -> int:
+        """Delete the pages with these ids, or those that match a filter, or of these ids those that match; returns how many
+        existed. Unknown ids are ignored. The filter ``{}`` matches every page.
 
         Raises:
+            QueryError: neither ids nor a filter, or a filter that cannot be read; see `search`.
             IndexLockedError: another process is writing.
         """
+        if ids is None and filter is None:
+            raise QueryError("delete needs ids or a filter; to delete every page, give the filter {}")
+        condition = None if filter is None else parse_filter(filter)
+        ids = None if ids is None else list(dict.fromkeys(ids))
         with self._writing():
-            rows = self._store.rows_of(list(dict.fromkeys(ids)))
-            self._delete(rows.values())
-            return len(rows)
+            rows = None if ids is None else set(self._store.rows_of(ids).values())
+            if condition is not None:
+                matching = set(self._ranking.matching(condition).tolist())
+                rows = matching if rows is None else rows & matching
+            self._intake.delete(rows or ())
+            return len(rows or ())
 
     def delete_source(self, source: str) -> int:
         """Delete all pages of a source; returns how many there were.
@@ -151,49 +131,8 @@ class PageIndex:
         """
         with self._writing():
             rows = self._store.rows_of_source(source)
-            self._delete(rows)
+            self._intake.delete(rows)
             return len(rows)
-
-    def _put(self, pages: Iterable[Page]) -> Iterator[tuple[str, str]]:
-        source = iter(pages)
-        while batch := list(islice(source, PORTION)):
-            records = [Record.of(page) for page in batch]
-            with self._writing():
-                contents = {r.content: p for r, p in zip(records, batch, strict=True)} if self.embedder.stored else {}
-                missing = self._store.without_vectors(contents)
-            # outside the lock: a slow model must not keep others from searching
-            new = self._embed({content: page for content, page in contents.items() if content in missing})
-            with self._writing():
-                with self._store.transaction():
-                    lost = self._store.without_vectors(contents) - new.keys()  # another thread deleted them meanwhile
-                    new |= self._embed({content: contents[content] for content in lost})
-                    ops = [self._store.put(record) for record in records]
-                    for content, vectors in new.items():
-                        self._store.put_vectors(content, vectors)
-                self._ranking.follow()
-            yield from zip((record.id for record in records), ops, strict=True)
-
-    def _delete(self, rows: Collection[int]) -> None:
-        if rows:
-            with self._store.transaction():
-                self._store.delete(rows)
-            self._ranking.follow()
-
-    def _embed(self, pages: Mapping[str, Page]) -> dict[str, Vectors]:
-        if not pages:
-            return {}
-        vectors = self.embedder.embed_pages(list(pages.values()))
-        return dict(zip(pages, checked_vectors(self.embedder, vectors, len(pages)), strict=True))
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        with self._reading():
-            if self._folder:
-                try:
-                    self._folder.lock.acquire()
-                except OSError as error:
-                    raise GlyphError(f"{self.path} cannot be written: {error.strerror or error}") from error
-            yield
 
     # -- reading --------------------------------------------------------------------------------------------------------
 
@@ -212,10 +151,12 @@ class PageIndex:
     def pages(self, source: str | None = None, filter: Mapping[str, Any] | None = None) -> Iterator[Page]:
         """All pages in the order they were first added, read in portions; of one source, or matching a filter, if given."""
         if filter is not None:
-            with self._reading():
-                ids = list(self._store.matching(filter).values())
-            for start in range(0, len(ids), PORTION):
-                yield from (page for page in self.get(ids[start : start + PORTION]) if source in (None, page.source))
+            rows = self._matching(filter)
+            for start in range(0, len(rows), PORTION):
+                with self._reading():
+                    records = self._store.records(rows[start : start + PORTION].tolist())
+                pages = (record.page() for _, record in sorted(records.items()))
+                yield from (page for page in pages if source in (None, page.source))
             return
         scan = self._store.scan(source)
         while True:
@@ -228,7 +169,14 @@ class PageIndex:
     def ids(self, filter: Mapping[str, Any] | None = None) -> list[str]:
         """Ids of all pages, or of those matching a filter, in the order they were first added."""
         with self._reading():
-            return self._store.all_ids() if filter is None else list(self._store.matching(filter).values())
+            if filter is None:
+                return self._store.all_ids()
+            return [fields.id for fields in self._store.fields(self._matching(filter).tolist())]
+
+    def _matching(self, filter: Mapping[str, Any]) -> Rows:
+        condition = parse_filter(filter)
+        with self._reading():
+            return self._ranking.matching(condition)
 
     def sources(self) -> dict[str, int]:
         """Every source and its number of pages, by name."""
@@ -238,10 +186,14 @@ class PageIndex:
     def vectors(self, ids: Iterable[str]) -> list[Vectors]:
         """The vectors, float32 [n, dim], of the pages with these ids, in that order; ids that are not there are skipped."""
         ids = list(ids)
+        found = self._vectors_of(ids)
+        return [found[page_id] for page_id in ids if page_id in found]
+
+    def _vectors_of(self, ids: Sequence[str]) -> dict[str, Vectors]:
         with self._reading():
             rows = self._store.rows_of(ids)
-            found = self._ranking.vectors_of(self._store.records(rows.values()))
-        return [found[rows[page_id]] for page_id in ids if rows.get(page_id) in found]
+            found = self._ranking.vectors_of(rows.values())
+        return {page_id: found[row] for page_id, row in rows.items() if row in found}
 
     def __len__(self) -> int:
         with self._reading():
@@ -261,10 +213,11 @@ class PageIndex:
 
     def search(
         self,
-        query: str | Vectors,
+        query: str | Vectors | Question,
         k: int = 5,
         filter: Mapping[str, Any] | None = None,
         mode: Mode = "hybrid",
+        weight: float | None = None,
     ) -> list[PageHit]:
         """The best ``k`` pages, best first; fewer only when fewer match.
 
@@ -272,99 +225,155 @@ class PageIndex:
         score any page could reach; else the cosine, or mean MaxSim, of its vectors.
 
         Args:
-            query: a question; or vectors of shape [dim] or [n, dim], which are searched densely.
+            query: a question; or vectors of shape [dim] or [n, dim], which are searched densely; or a `Question`, embedded
+                before, which says its own mode and weight.
             k: how many.
-            filter: conditions on metadata that must all hold: ``{"field": value}`` or ``{"field": {"$in": [values]}}``.
-                Fields are the caller's own metadata, or ``glyph_id``, ``glyph_source``, ``glyph_n``; ``source`` is the page's
-                own source where the caller gave none. None matches a page without the field.
-            mode: ``lexical`` (BM25), ``dense`` (vectors) or ``hybrid``: both, fused by reciprocal rank (1 / (60 + rank),
-                Cormack et al. 2009). With a `LexicalEmbedder`, whose vectors know less than BM25, hybrid is lexical.
+            filter: conditions on metadata that must all hold, such as ``{"lang": "en", "year": {"$gte": 1850}}``, or any
+                other filter that `glyph_integrations.index.filters` tells of. Fields are the caller's own metadata, or
+                ``glyph_id``, ``glyph_source``, ``glyph_n``; ``source`` is the page's own source where the caller gave none.
+            mode: ``lexical`` (BM25), ``dense`` (vectors) or ``hybrid``: 0.7 times BM25's relevance + 0.3 times
+                the similarity of the vectors, stretched so that the hundredth nearest page has 0 (a convex combination: Bruch
+                et al. 2023). With a `LexicalEmbedder`, whose vectors know less than BM25, hybrid is lexical.
+            weight: 0 to 1, another than the 0.35 of hybrid; `glyph_integrations.evaluation.tune` finds yours.
 
         Raises:
-            QueryError: k below 1, an unknown mode or filter operator, or vectors of another dim.
+            QueryError: k below 1, an unknown mode, a weight beyond 0 to 1, vectors of another dim, or a filter with an unknown
+                operator, a value that cannot be compared, or a field that no page has.
             IndexCorruptError: a row failed its checksum.
             ModelError: the embedder returned other shapes than promised, or NaN.
         """
-        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-            raise QueryError(f"k={k!r}: must be a whole number from 1")
-        if mode not in get_args(Mode):
-            raise QueryError(f"mode={mode!r}: choose one of {', '.join(get_args(Mode))}")
-        if isinstance(query, str):
-            question = query
-            lexical = isinstance(self.embedder, LexicalEmbedder)
-            mode = "lexical" if lexical and mode == "hybrid" else mode
-            if not query.strip():
-                return []
-            vectors = None
-            if not lexical and mode != "lexical":
-                vectors = checked_vectors(self.embedder, [self.embedder.embed_query(query)], 1)[0]
-        else:
-            question, vectors, mode = "", self._query_vectors(query), "dense"
+        _check_k(k)
+        return self._search(Question.of(query, mode, self.embedder, weight), k, filter)
+
+    def _search(self, question: Question, k: int, filter: Mapping[str, Any] | None) -> list[PageHit]:
+        condition = None if filter is None else parse_filter(filter)
+        if question.empty:
+            return []
+        if question.needs_words:
+            with self._reading():
+                self._ranking.bm25.hasten()
+            self._ranking.bm25.wait()  # dense searches and writes of other threads go on meanwhile
         with self._reading():
-            rows = None if filter is None else set(self._store.matching(filter))
-            limit = k
-            while True:
-                ranked = self._ranked(question, vectors, limit, rows, mode)
+            for _ in range(_TRIES):
+                rows = None if condition is None else self._ranking.matching(condition)
+                ranked = self._ranking.ranked(question, k, rows)
                 records = self._store.records(hit.row for hit in ranked)
-                # what another process deleted a moment ago is ranked but gone: look further down
-                if len(ranked) < limit or len(records) >= k:
+                gone = {hit.row for hit in ranked} - records.keys()
+                if not gone:
                     break
-                limit *= 2
+                self._store.check_deleted(gone)  # by another process, a moment ago: once more
         return [PageHit(records[row].page(), score, relevance) for row, score, relevance in ranked if row in records][:k]
 
-    def _ranked(self, query: str, vectors: Vectors | None, limit: int, rows: set[int] | None, mode: Mode) -> list[Ranked]:
-        if mode == "lexical":
-            return self._ranking.by_words(query, limit, rows)
-        if vectors is None:
-            assert isinstance(self.embedder, LexicalEmbedder)
-            vectors = self.embedder.embed_query(query, idf=self._ranking.words().idf)
-            # a page that shares nothing with the question is no answer to it
-            return [hit for hit in self._ranking.by_vectors(vectors, limit, rows) if hit.score > 0]
-        if mode == "dense":
-            return self._ranking.by_vectors(vectors, limit, rows)
-        return self._ranking.fused(query, vectors, limit, rows)
+    def diverse(
+        self,
+        query: str | Vectors | Question,
+        k: int = 5,
+        fetch_k: int = 20,
+        lambda_mult: float = 0.5,
+        filter: Mapping[str, Any] | None = None,
+        mode: Mode = "hybrid",
+        weight: float | None = None,
+    ) -> list[PageHit]:
+        """``k`` of the best ``fetch_k`` pages, chosen to be near the question and unlike each other: maximal marginal
+        relevance (Carbonell and Goldstein 1998), in the order chosen; scores and relevances are those of `search`.
 
-    def _query_vectors(self, query: Vectors) -> Vectors:
-        array = np.atleast_2d(np.asarray(query, dtype=np.float32))
-        if array.ndim != 2 or array.shape[1] != self.embedder.dim or not len(array) or not np.isfinite(array).all():
-            shape = f"[n, {self.embedder.dim}]"
-            raise QueryError(f"query vectors of shape {np.shape(query)}: expected finite numbers in {shape}, n at least 1")
-        return checked_vectors(self.embedder, [array], 1)[0]
+        Args:
+            query, filter, mode, weight: as for `search`.
+            k: how many.
+            fetch_k: how many pages to choose from; at least ``k`` are.
+            lambda_mult: 0 (as different as can be) to 1 (as near as can be).
+
+        Raises:
+            QueryError: ``lambda_mult`` beyond 0 to 1; else as `search`.
+        """
+        _check_k(k)
+        question = Question.of(query, mode, self.embedder, weight)
+        hits = self._search(question, max(k, fetch_k), filter)
+        if question.mode == "lexical":
+            question = Question.of(question.text, "dense", self.embedder)
+        found = self._vectors_of([hit.page.id for hit in hits])
+        hits = [hit for hit in hits if hit.page.id in found]  # another process may have deleted some
+        if not hits:
+            return []
+        with self._reading():
+            asked = self._ranking.query_vectors(question)
+        return [hits[i] for i in marginally_relevant(asked, [found[hit.page.id] for hit in hits], k, lambda_mult)]
 
     # -- checking and closing -------------------------------------------------------------------------------------------
 
-    def verify(self) -> list[str]:
-        """Read and check everything: rows, vectors, change log, derived files. Returns the problems found, one line each."""
+    def verify(self, progress: bool | None = False) -> list[str]:
+        """Read and check everything: rows, vectors, log of changes, derived files. Returns the problems found, one line each.
+        With ``progress``, a bar on standard error; None shows it if that is a terminal."""
         with self._reading():
-            problems = list(self._store.problems(self.embedder.dim, self.embedder.stored))
-            try:
-                self._store.check_promise()
-                return problems or self._ranking.problems()
-            except IndexCorruptError as error:
-                return [*problems, str(error)]
+            return problems(self._store, self._ranking, self.embedder, self._folder, progress)
+
+    def stats(self) -> IndexStats:
+        """How large the index is, what it was made of, and how far what is derived has come; nothing is brought up to date."""
+        with self._reading():
+            return stats(self._store, self._ranking, self._folder)
+
+    def compact(self) -> None:
+        """Drop changes from the log that nothing needs any more, and give back disk space that deleted pages left.
+
+        `close` does the first by itself when the log holds four times more changes than there are pages.
+
+        Raises:
+            IndexLockedError: another process is writing.
+            GlyphError: the disk has not as much room again as the database will take.
+        """
+        with self._writing():
+            self._store.prune()
+            self._store.shrink()
+
+    @staticmethod
+    def repair(path: str | PathLike[str], embedder: Embedder | None = None, progress: bool | None = False) -> Repaired:
+        """Save a damaged index that nobody has open: keep every page and vector that passes its checksum, in a new database.
+
+        The files as they were stay beside it, in a folder ``damaged-...``. What is derived is built again when needed. Nothing
+        is made up: a page without its vectors is lost too, unless the embedder is given, which makes them again.
+
+        Args:
+            path: the folder.
+            embedder: the one the index was made with; needed only for vectors that are lost, or when no one can tell what the
+                index was made of.
+            progress: whether to show a bar on standard error; None if that is a terminal.
+
+        Raises:
+            IndexCorruptError: nothing in it can be read.
+            IndexMismatchError: made by another embedder, or a newer schema.
+            IndexLockedError: somebody is writing to it.
+            GlyphError: it cannot be written.
+        """
+        return repair(Path(path), embedder, progress)
 
     def close(self) -> None:
         """Write what is pending and let go of the files. Safe to call twice."""
-        with self._guard:
-            if self._closed:
+        with self._access.guard:
+            if self._access.closed:
                 return
-            self._closed = True
+            self._access.closed = True
             try:
                 self._ranking.close()
+                if self._folder and self._folder.claimed:
+                    with suppress(GlyphError):  # it can wait
+                        self._store.prune(times=4)
             finally:
-                self._store.close()
-                if self._folder:
-                    self._folder.lock.release()
-
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        with self._guard:
-            if self._closed:
-                raise GlyphError("this index is closed; open it again with PageIndex.open")
-            yield
+                self._finalizer()
 
     def __enter__(self) -> PageIndex:
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _check_k(k: int) -> None:
+    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+        raise QueryError(f"k={k!r}: must be a whole number from 1")
+
+
+def _let_go(store: Store, ranking: Ranking, folder: IndexFolder | None) -> None:
+    ranking.stop()
+    store.close()
+    if folder:
+        folder.let_go()

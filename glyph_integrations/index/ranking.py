@@ -2,113 +2,200 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Mapping
+import threading
+import warnings
+from collections.abc import Iterable
 
-from ..embedding import Embedder
+import numpy as np
+
+from ..embedding import Embedder, LexicalEmbedder
 from ..embedding.embedder import Vectors, checked_vectors
-from ..errors import IndexCorruptError, IndexLockedError
+from ..errors import IndexLockedError
+from .ann import Ann
 from .bm25 import Bm25, Ranked
+from .fields import FieldIndex
+from .filters import Condition
 from .folder import IndexFolder
-from .record import Made, Mark, Record
+from .log import PORTION
+from .max_sim import Bags, Found, Rows, ranked
+from .question import Question
+from .record import Made
 from .store import Store
-from .vectors import VectorIndex, max_sim
+from .training import Training
+from .vectors import READ, VectorIndex, VectorStats
+from .words import Words
 
 EXACT = 100_000
-"""Up to so many vectors under a filter are scored one by one, without FAISS."""
+"""Pages under a filter that have so few vectors are scored one by one from the truth, without FAISS..."""
 
-WAIT = 60.0
-"""Seconds a reader waits for a writer that is bringing BM25 up to date."""
+FEW = 2_000
+"""...if they are no more pages than this: a page takes 10 microseconds to read, and FAISS 30 nanoseconds to skip."""
+
+FOLLOWED = 1_000
+"""An add that leaves more changes than this to the next search brings the vector index up to date itself."""
+
+FUSED = 100
+"""So many pages of BM25 and so many of the vectors are fused, or twice as many as are asked for."""
+
+NEARNESS = 0.3
+"""Weight of the vectors in a fusion where none is given. Chosen on English questions with a small model: see
+docs/measurements.md."""
 
 
 class Ranking:
     """What is derived from one `Store`. Each ranking first replays the log, so that no answer is behind the truth.
 
-    BM25 lives on disk, where only the holder of the write lock may touch it; a reader that finds it behind takes the lock for
-    a moment, or waits for the process that has it. Vectors are held by each process in memory and brought up to date there.
+    BM25 lives on disk (see `Words`). Vectors are held by each process in memory and brought up to date there. Not safe to use
+    from several threads at once: whoever calls holds ``guard``, which the training of the vector index takes in between.
+
+    Attributes:
+        bm25: its upkeep.
     """
 
-    def __init__(self, store: Store, embedder: Embedder, made: Made, folder: IndexFolder | None) -> None:
+    def __init__(
+        self, store: Store, embedder: Embedder, made: Made, folder: IndexFolder | None, guard: threading.RLock,
+        progress: bool | None = None, ann: Ann | None = None,
+    ) -> None:  # fmt: skip
         self._store = store
         self._embedder = embedder
         self._made = made
         self._folder = folder
-        self._words = Bm25(folder.words if folder else None, made.name)
-        self._counted = False
+        self.bm25 = Words(store, made, folder, progress)
+        self._guard = guard
+        self._ann = (ann or Ann()) if embedder.stored else Ann(kind="flat")
         self._dense: VectorIndex | None = None
+        self._fields: FieldIndex | None = None
+        self._training: Training | None = None
+        self._warned = False
+        self._seen = store.mark()
 
     # -- ranking --------------------------------------------------------------------------------------------------------
 
-    def by_words(self, query: str, limit: int, rows: set[int] | None = None) -> list[Ranked]:
+    def ranked(self, question: Question, limit: int, rows: Rows | None = None) -> list[Ranked]:
+        """The best pages for a question, at least ``limit`` if there are so many, among ``rows`` (sorted) if given."""
+        if question.mode == "lexical":
+            return self.by_words(question.text, limit, rows)
+        if question.vectors is None:
+            vectors = self.query_vectors(question)
+            # a page that shares nothing with the question is no answer to it
+            return [hit for hit in self.by_vectors(vectors, limit, rows) if hit.score > 0]
+        if question.mode == "dense":
+            return self.by_vectors(question.vectors, limit, rows)
+        nearness = NEARNESS if question.weight is None else question.weight
+        return self.fused(question.text, question.vectors, limit, rows, nearness)
+
+    def query_vectors(self, question: Question) -> Vectors:
+        """The vectors of a question, those of a `LexicalEmbedder` weighted by rarity."""
+        if question.vectors is not None:
+            return question.vectors
+        assert isinstance(self._embedder, LexicalEmbedder)
+        return self._embedder.embed_query(question.text, idf=self.words().idf)
+
+    def by_words(self, query: str, limit: int, rows: Rows | None = None) -> list[Ranked]:
         """BM25: pages that share a feature with the query, among ``rows`` if given. Relevance: see `Bm25.search`."""
         return self.words().search(query, limit, rows)
 
-    def by_vectors(self, query: Vectors, limit: int, rows: set[int] | None = None) -> list[Ranked]:
-        """The best pages by `max_sim` with query vectors [n, dim], among ``rows`` if given."""
+    def by_vectors(self, query: Vectors, limit: int, rows: Rows | None = None) -> list[Ranked]:
+        """The best pages by MaxSim with query vectors [n, dim], among ``rows`` (sorted) if given."""
         dense = self.vectors()
-        if not len(dense) or not len(query) or (rows is not None and not rows):
+        if not len(query):
             return []
-        if dense.single and len(query) == 1:
-            return _best(dense.search(query, limit, rows), limit)
-        few = rows is not None and self._embedder.stored and len(rows) * len(dense) <= EXACT * self._store.count()
-        candidates: Iterable[int] = rows if rows and few else dense.search(query, max(100, 10 * limit), rows)
-        return _best(self._exact(query, candidates), limit)
+        if dense.exact(query):
+            return _hits(dense.search(query, limit, rows), limit)
+        depth = max(200, 10 * limit) if len(query) > 1 or dense.trained is None else dense.trained.depth(limit)
+        possible = dense.pages if rows is None else len(rows)
+        few = rows is not None and possible <= FEW and possible * len(dense) <= EXACT * dense.pages
+        if self._embedder.stored and (few or (len(query) > 1 and possible <= 2 * depth)):
+            return _hits(self.exact(query, dense.rows() if rows is None else rows), limit)
+        return _hits(self.exact(query, dense.search(query, depth, rows).best(depth).rows), limit)
 
-    def fused(self, query: str, vectors: Vectors, limit: int, rows: set[int] | None = None) -> list[Ranked]:
-        """Both, fused by reciprocal rank: the sum of 1 / (60 + rank), Cormack et al. 2009. Relevance is that of the vectors."""
-        depth = max(50, 2 * limit)
-        fused: dict[int, float] = {}
-        for leg in (self.by_words(query, depth, rows), self.by_vectors(vectors, depth, rows)):
-            for rank, hit in enumerate(leg, 1):
-                fused[hit.row] = fused.get(hit.row, 0.0) + 1 / (60 + rank)
+    def fused(
+        self, query: str, vectors: Vectors, limit: int, rows: Rows | None = None, nearness: float = NEARNESS
+    ) -> list[Ranked]:
+        """Both, by a convex combination of their scores (Bruch, Gai and Ingber 2023, "An Analysis of Fusion Functions for
+        Hybrid Retrieval"): ``1 - nearness`` times BM25's relevance, 0 beyond its best 100, plus ``nearness`` times the MaxSim,
+        stretched so that the hundredth nearest page has 0 and a cosine of 1 stays 1: models differ in how high their cosines
+        lie. Relevance is that of the vectors."""
+        depth = max(FUSED, 2 * limit)
+        words, near = self.by_words(query, depth, rows), self.by_vectors(vectors, depth, rows)
+        similar = {hit.row: hit.score for hit in near}
+        found = self.exact(vectors, np.array(sorted(hit.row for hit in words if hit.row not in similar), dtype=np.int64))
+        similar |= dict(zip(found.rows.tolist(), found.scores.tolist(), strict=True))
+        least, most = (near[:FUSED][-1].score, max(1.0, near[0].score)) if near else (0.0, 1.0)
+        fused = {row: nearness * max(0.0, score - least) / max(most - least, 1e-6) for row, score in similar.items()}
+        for hit in words:
+            fused[hit.row] = fused.get(hit.row, 0.0) + (1 - nearness) * hit.relevance
         best = sorted(fused, key=lambda row: (-fused[row], row))[:limit]
-        similar = self._exact(vectors, best)
         return [Ranked(row, fused[row], _clipped(similar.get(row, 0.0))) for row in best]
 
-    def vectors_of(self, records: Mapping[int, Record]) -> dict[int, Vectors]:
-        """The vectors [n, dim] of each row: from the truth, or computed again where the embedder's are not stored."""
-        if not self._embedder.stored:
-            pages = [record.page() for record in records.values()]
-            vectors = checked_vectors(self._embedder, self._embedder.embed_pages(pages), len(pages))
-            return dict(zip(records, vectors, strict=True))
-        stored = self._store.vectors((record.content for record in records.values()), self._made.dim)
-        for record in records.values():
-            if record.content not in stored:
-                raise IndexCorruptError(f"the vectors of page {record.id} are gone; restore the index folder from a copy")
-        return {row: stored[record.content] for row, record in records.items()}
+    def bags(self, rows: list[int]) -> Bags:
+        """The vectors of these rows, those that exist: from the truth, or computed again where they are not stored."""
+        if self._embedder.stored:
+            return self._store.bags(rows, self._made.dim)
+        records = self._store.records(rows)
+        pages = [record.page() for record in records.values()]
+        vectors = checked_vectors(self._embedder, self._embedder.embed_pages(pages), len(pages))
+        return Bags.of(list(records), vectors, self._made.dim)
 
-    def _exact(self, query: Vectors, rows: Iterable[int]) -> dict[int, float]:
-        found = self.vectors_of(self._store.records(rows))
-        return {row: max_sim(query, vectors) for row, vectors in found.items() if len(vectors)}
+    def vectors_of(self, rows: Iterable[int]) -> dict[int, Vectors]:
+        """The vectors [n, dim] of each of these rows that exists."""
+        bags = self.bags(list(rows))
+        return dict(zip(bags.rows.tolist(), bags.split(), strict=True))
+
+    def exact(self, query: Vectors, rows: Rows) -> Found:
+        """All of these pages that exist and have vectors, by their true MaxSim; read in portions."""
+        found = []
+        dense = self._dense
+        step = max(1, READ * dense.pages // len(dense)) if dense else PORTION
+        for start in range(0, len(rows), step):
+            found.append(self.bags(rows[start : start + step].tolist()).max_sim(query))
+        if not found:
+            return Found(rows, np.zeros(0, dtype=np.float32))
+        return ranked(np.concatenate([part.rows for part in found]), np.concatenate([part.scores for part in found]))
+
+    def matching(self, condition: Condition) -> Rows:
+        """The rows that meet a filter's condition, sorted, at the end of the log as it is now; see `FieldIndex.matching`."""
+        return self.fields().matching(condition)
 
     # -- keeping up -----------------------------------------------------------------------------------------------------
 
     def follow(self) -> None:
-        """Bring BM25 up to date after a write; the caller holds the write lock."""
-        self._words.catch_up(self._store)
+        """Bring up to date after a write what searches should not have to wait for; the caller holds the write lock."""
+        self.bm25.follow()
+        if not self._embedder.stored:
+            return
+        if self._dense is None and self._store.mark().seq - self._seen.seq > FOLLOWED:
+            self._dense = self._load()
+        if self._dense is not None:
+            self._dense.catch_up(self._store, self.bags, 4)  # after an add a portion; more while there is a backlog
+            self._train()
+            if self._dense.unsaved * 2 > len(self._dense):
+                self._save_vectors()
 
     def words(self) -> Bm25:
         """BM25, at or after the end of the log as it is now."""
-        end = self._store.mark()
-        if not self._reaches(end):
-            self._write_words(end, lambda: self._words.catch_up(self._store))
-        if not self._counted:
-            if self._miscounts():  # sound file by file, and yet not of these pages
-                self._write_words(None, self._words.discard)
-                self._write_words(end, lambda: self._words.catch_up(self._store))
-                if self._miscounts():
-                    raise IndexCorruptError("the log of changes does not lead to the stored pages; restore from a copy")
-            self._counted = True
-        return self._words
+        return self.bm25.current()
 
     def vectors(self) -> VectorIndex:
         """The vector index, at the end of the log as it is now."""
         if self._dense is None:
-            self._dense = VectorIndex(self._folder.vectors if self._folder else None, self._made)
-        self._dense.catch_up(self._store, self.vectors_of)
+            self._dense = self._load()
+        with self._store.snapshot():
+            self._dense.catch_up(self._store, self.bags)
+        self._train()
         if self._dense.unsaved * 10 > len(self._dense):
             self._save_vectors()
         return self._dense
+
+    def fields(self) -> FieldIndex:
+        """The index of metadata, at the end of the log as it is now."""
+        if self._fields is None:
+            self._fields = FieldIndex(self._folder.fields if self._folder else None, self._made)
+        with self._store.snapshot():
+            self._fields.catch_up(self._store)
+        if self._fields.unsaved > max(1000, len(self._fields) // 10):
+            self._save_fields()
+        return self._fields
 
     def problems(self) -> list[str]:
         """What is wrong with what is derived. Vectors are looked at only where they were derived before."""
@@ -116,73 +203,82 @@ class Ranking:
         rows = {row for row, _ in self._store.scan()}
         if self.words().rows() != rows:
             problems.append("BM25 does not hold the stored pages; close the index and delete its folder 'bm25'")
-        if self._dense or (self._folder and self._folder.vectors.exists()):
-            found = self.vectors().rows()
+        if self._dense is not None or (self._folder and self._folder.vectors.exists()):
+            found = set(self.vectors().rows().tolist())
             if not found <= rows or any(self._has_vectors(row) for row in rows - found):
                 problems.append("the vector index does not hold the stored pages; close the index and delete 'vectors.faiss'")
+        derived = self._fields is not None or (self._folder and self._folder.fields.exists())
+        if derived and set(self.fields().rows().tolist()) != rows:
+            problems.append("the index of metadata does not hold the stored pages; close the index and delete 'fields.bin'")
         return problems
+
+    def stop(self) -> None:
+        """Give up what goes on in the background."""
+        self.bm25.stop()
+        if self._training:
+            self._training.stop()
 
     def close(self) -> None:
         """Write what is pending."""
-        self._words.close()
-        if self._dense and self._dense.unsaved:
+        self.bm25.close()
+        self.stop()
+        if self._dense and self._dense.unsaved * 100 > len(self._dense):  # what is less is sooner replayed than written
             self._save_vectors()
+        if self._fields is not None:
+            if self._fields.unsaved * 100 > len(self._fields):
+                self._save_fields()
+            self._fields.close()
 
-    def _reaches(self, end: Mark) -> bool:
-        mark = self._words.mark
-        return mark is not None and mark.seq >= end.seq and self._store.knows(mark)
+    def stats(self) -> VectorStats:
+        """How vectors are searched, as of now; nothing is brought up to date."""
+        training = self._training is not None and self._training.running
+        if self._dense is None:
+            self._dense = self._load()
+        return self._dense.stats(self._ann, training)
+
+    def _load(self) -> VectorIndex:
+        return VectorIndex.load(self._folder.vectors if self._folder else None, self._made, self._ann)
+
+    def _train(self) -> None:
+        dense = self._dense
+        if dense is None or not self._ann.wants(len(dense), dense.trained) or (self._training and self._training.running):
+            return
+        if self._training and (error := self._training.error):
+            if not self._warned:
+                warnings.warn(f"vectors stay in a flat index, for its training failed: {error}", RuntimeWarning, stacklevel=2)
+            self._warned = True
+            return
+
+        def done(new: VectorIndex) -> None:
+            self._dense = new
+
+        self._training = Training(self._store, self._made, self._ann, self.bags, self._guard, dense, done)
 
     def _has_vectors(self, row: int) -> bool:
-        return any(len(vectors) for vectors in self.vectors_of(self._store.records([row])).values())
-
-    def _miscounts(self) -> bool:
-        end = self._store.mark()
-        differs = self._words.mark == end and self._words.pages != self._store.count()
-        return differs and self._store.mark() == end
-
-    def _write_words(self, end: Mark | None, act: Callable[[], None]) -> None:
-        lock = self._folder.lock if self._folder else None
-        if lock is None or lock.held:
-            act()
-            return
-        patience = time.monotonic() + WAIT
-        while True:
-            try:
-                lock.acquire(wait=0.02)
-                break
-            except IndexLockedError:
-                if end and self._reaches(end):
-                    return
-                if time.monotonic() > patience:
-                    raise
-            except OSError:  # nobody can write here: BM25 in memory
-                self._words = Bm25(None, self._made.name)
-                self._words.catch_up(self._store)
-                return
-        try:
-            act()
-            self._words.close()
-        finally:
-            lock.release()
+        return bool(self.bags([row]).counts.any())
 
     def _save_vectors(self) -> None:
         if not self._dense or not self._folder:
             return
-        lock = self._folder.lock
-        held = lock.held
         try:
-            lock.acquire()
-            self._dense.save()
+            with self._folder.lock.holding():
+                self._dense.save(self._folder.vectors)
         except (IndexLockedError, OSError):
             pass  # the process that writes saves its own; this one keeps what it has in memory
-        finally:
-            if not held:
-                lock.release()
+
+    def _save_fields(self) -> None:
+        if self._fields is None or not self._folder:
+            return
+        try:
+            with self._folder.lock.holding():
+                self._fields.save()
+        except (IndexLockedError, OSError):
+            pass  # as above
 
 
-def _best(scores: Mapping[int, float], limit: int) -> list[Ranked]:
-    best = sorted(scores, key=lambda row: (-scores[row], row))[:limit]
-    return [Ranked(row, scores[row], _clipped(scores[row])) for row in best]
+def _hits(found: Found, limit: int) -> list[Ranked]:
+    pairs = zip(found.rows[:limit].tolist(), found.scores[:limit].tolist(), strict=True)
+    return [Ranked(row, score, _clipped(score)) for row, score in pairs]
 
 
 def _clipped(score: float) -> float:

@@ -27,10 +27,27 @@ class Made(NamedTuple):
 
 class Mark(NamedTuple):
     """A place in the log: a sequence number and the checksum found there, which covers all of the log before it. Two
-    databases that agree on a mark agree on how they came there."""
+    databases that agree on a mark agree on how they came there.
+
+    What is derived begins by reading the pages themselves, not the log from its first entry. While it does so its mark is
+    ``Mark.reading``: the number is negative, and behind every place in the log.
+    """
 
     seq: int
     checksum: str
+
+    @classmethod
+    def reading(cls, row: int, since: Mark) -> Mark:
+        """The pages up to ``row`` were read, each as it was at ``since`` or later."""
+        return cls(-row, f"{since.seq}:{since.checksum}")
+
+    @property
+    def read(self) -> tuple[int, Mark] | None:
+        """The arguments of `reading`; None for a place in the log."""
+        if self.seq >= 0:
+            return None
+        seq, _, checksum = self.checksum.partition(":")
+        return -self.seq, Mark(int(seq), checksum)
 
 
 START = Mark(0, "")
@@ -38,7 +55,7 @@ START = Mark(0, "")
 
 class Change(NamedTuple):
     """An entry of the log: a row was ``put`` (new), ``set`` (other metadata; content never changes) or ``del`` (deleted).
-    ``record`` is the checksum of the row then."""
+    ``record`` is the checksum of the row then. Seeing one twice must do no harm."""
 
     op: str
     row: int
@@ -90,9 +107,24 @@ class Record(NamedTuple):
         """Over everything, the row number included."""
         return digest(row, *self)
 
-    def fields_checksum(self, row: int) -> int:
-        """Over what filters read."""
-        return fields_checksum(row, self.id, self.source, self.number, self.metadata)
+    def fields(self, row: int) -> Fields:
+        """What filters read."""
+        return Fields(row, self.id, self.source, self.number, self.metadata)
+
+
+class Fields(NamedTuple):
+    """What filters read of a page: its row and the short columns."""
+
+    row: int
+    id: str
+    source: bytes
+    number: int
+    metadata: str
+
+    def checksum(self) -> int:
+        """CRC-32: every page is checked when filters are made ready, so this one has to be quick."""
+        row, page_id, source, number, metadata = self
+        return zlib.crc32(f"{row} {page_id} {source!r} {number} {metadata!r}".encode())
 
 
 def digest(*parts: str | bytes | int) -> bytes:
@@ -103,11 +135,6 @@ def digest(*parts: str | bytes | int) -> bytes:
         state.update(f"{type(part).__name__}{len(data)}:".encode())  # one flipped bit can make a text a blob
         state.update(data)
     return state.digest()
-
-
-def fields_checksum(row: int, page_id: str, source: bytes, number: int, metadata: str) -> int:
-    """CRC-32: filters check every page, so this one has to be quick."""
-    return zlib.crc32(f"{row} {page_id} {source!r} {number} {metadata!r}".encode())
 
 
 def to_blob(text: str) -> bytes:

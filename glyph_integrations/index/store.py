@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,18 +12,21 @@ from typing import Any
 import numpy as np
 
 from ..embedding.embedder import Vectors
-from ..errors import GlyphError, IndexCorruptError, IndexLockedError, IndexMismatchError, PageFormatError
+from ..errors import GlyphError, IndexCorruptError, IndexMismatchError, PageFormatError
+from .database import ADVICE, Database
 from .durable import Head
-from .filters import filter_condition
-from .record import START, Change, Made, Mark, Record, digest, fields_checksum, to_blob, to_text
+from .log import PORTION, TABLE, ChangeLog
+from .max_sim import Bags
+from .record import START, Change, Fields, Made, Mark, Record, digest, to_blob, to_text
 
 SCHEMA = 1
-PORTION = 256
-"""Rows read or written at a time."""
+KEPT = 1_000
+"""The log of changes is not cut shorter than this."""
+
 
 # The short columns come first: a filter then reads no overflow pages. Texts are blobs, for a lone surrogate is no SQL text.
 # AUTOINCREMENT: a row number is never used again, so what is derived may keep it.
-_TABLES = """
+_TABLES = f"""
 CREATE TABLE meta (value TEXT NOT NULL, checksum BLOB NOT NULL);
 CREATE TABLE pages (
     row INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, content TEXT NOT NULL, source BLOB NOT NULL,
@@ -34,13 +35,10 @@ CREATE TABLE pages (
 CREATE INDEX pages_by_content ON pages (content);
 CREATE INDEX pages_by_source ON pages (source);
 CREATE TABLE vectors (content TEXT PRIMARY KEY, data BLOB NOT NULL, checksum BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE changes (
-    seq INTEGER PRIMARY KEY, op TEXT NOT NULL, page INTEGER NOT NULL, record BLOB NOT NULL, checksum BLOB NOT NULL);
-"""
-
+{TABLE}"""
 
 _RECORD = ", ".join(Record._fields)
-_CHANGE = "seq, op, page, record, checksum"
+_FIELDS = ", ".join(Fields._fields)
 
 
 class Store:
@@ -55,20 +53,12 @@ class Store:
         self._path = path
         self._head = head
         self._end = START  # of the log, while a transaction writes it
-        name = path.absolute().as_uri() if path else "file::memory:"
-        fixed = path is not None and path.exists() and not os.access(path.parent, os.W_OK)  # as on a read-only disk
-        with self._errors():
-            self._db = sqlite3.connect(
-                name + ("?immutable=1" if fixed else ""), uri=True, isolation_level=None, check_same_thread=False, timeout=30
-            )
-            if not fixed:
-                self._db.execute("PRAGMA journal_mode=WAL")
-            for pragma in ("synchronous=FULL", "trusted_schema=OFF", "cell_size_check=ON", "cache_size=-16000"):
-                self._db.execute(f"PRAGMA {pragma}")
+        self._database = Database(path)
+        self._changes = ChangeLog(self._database)
 
     def close(self) -> None:
         """Close the database."""
-        self._db.close()
+        self._database.close()
 
     # -- what the index is ----------------------------------------------------------------------------------------------
 
@@ -80,10 +70,10 @@ class Store:
     def create(self, made: Made) -> None:
         """Make the tables, all or none."""
         value = json.dumps(made._asdict())
-        with self._errors():
-            self._db.executescript(f"BEGIN IMMEDIATE; {_TABLES}")
-            self._db.execute("INSERT INTO meta VALUES (?, ?)", (value, digest(value)))
-            self._db.execute("COMMIT")
+        with self._database.transaction():
+            for statement in _TABLES.split(";"):
+                self._rows(statement)
+            self._rows("INSERT INTO meta VALUES (?, ?)", value, digest(value))
 
     def made(self) -> Made:
         """What the index was made of.
@@ -117,39 +107,55 @@ class Store:
         if not self.knows(head.mark) or (mark == head.mark and pages != head.pages):
             raise IndexCorruptError(
                 f"{self._path} has lost something: it ends at change {mark.seq} with {pages} pages, but change {head.mark.seq} "
-                f"with {head.pages} pages was written; restore the whole folder from a copy, or index again"
+                f"with {head.pages} pages was written; {ADVICE}"
             )
 
     def check_structure(self) -> list[str]:
         """SQLite's own integrity check (tables against their indexes); problems, one line each."""
-        try:
-            return [f"database: {line}" for (line,) in self._rows("PRAGMA integrity_check(20)") if line != "ok"]
-        except IndexCorruptError as error:
-            return [str(error)]
+        return self._database.check_structure()
 
     # -- reading --------------------------------------------------------------------------------------------------------
 
+    def snapshot(self) -> AbstractContextManager[None]:
+        """The block reads one state, whatever other processes write meanwhile."""
+        return self._database.snapshot()
+
     def mark(self) -> Mark:
         """The end of the log."""
-        rows = self._rows(f"SELECT {_CHANGE} FROM changes ORDER BY seq DESC LIMIT 2")
-        before = START if len(rows) < 2 else Mark(rows[1][0], _hex(rows[1][-1]))
-        return self._verified(before, rows[0]).mark if rows else START
+        return self._changes.end()
 
     def knows(self, mark: Mark) -> bool:
-        """Whether the log passed this mark."""
-        rows = self._rows("SELECT checksum FROM changes WHERE seq = ?", mark.seq)
-        return mark == START or [_hex(checksum) for (checksum,) in rows] == [mark.checksum]
+        """Whether `changes` can go on from this mark: the log passed it, and still has what came after."""
+        return self._changes.knows(mark)
+
+    def behind(self, mark: Mark | None) -> int:
+        """How many changes are to be seen after a mark; from the start when it is None or unknown."""
+        return self._changes.behind(mark)
+
+    def count_vectors(self, dim: int) -> int:
+        """Number of stored vectors."""
+        return int(self._rows("SELECT coalesce(sum(length(data)), 0) FROM vectors")[0][0]) // (2 * dim)
+
+    def log_length(self) -> int:
+        """Number of entries in the log."""
+        return self._changes.length()
 
     def count(self) -> int:
         """Number of pages."""
         return int(self._rows("SELECT count(*) FROM pages")[0][0])
 
     def changes(self, after: Mark) -> list[Change]:
-        """The next `PORTION` changes after a mark that the log passed."""
-        changes: list[Change] = []
-        for columns in self._rows(f"SELECT {_CHANGE} FROM changes WHERE seq > ? ORDER BY seq LIMIT {PORTION}", after.seq):
-            changes.append(self._verified(changes[-1].mark if changes else after, columns))
-        return changes
+        """The next `PORTION` changes after a mark that the log knows. From `START` on, first every page as it is now."""
+        return self._changes.after(after)
+
+    def check_deleted(self, rows: Collection[int]) -> None:
+        """See that these rows, which are gone, were deleted.
+
+        Raises:
+            IndexCorruptError: the log does not say so.
+        """
+        for row in set(rows) - self._changes.deleted(rows):
+            raise IndexCorruptError(f"{self._path}: row {row} is gone, though it was not deleted; {ADVICE}")
 
     def rows_of(self, ids: Sequence[str]) -> dict[str, int]:
         """Row numbers of the ids that exist."""
@@ -179,21 +185,28 @@ class Store:
                 yield row, self._record(row, checksum, columns)
             last = rows[-1][0]
 
-    def matching(self, filter: Mapping[str, Any]) -> dict[int, str]:
-        """Rows and ids of the pages that match a filter, in order of row. Every page's fields are checked on the way, for
-        damaged metadata would go unfound in silence."""
-        condition, parameters = filter_condition(filter)
-        found: dict[int, str] = {}
-        with self._errors():
-            cursor = self._db.execute(
-                f"SELECT {condition}, fields_checksum, row, id, source, number, metadata FROM pages ORDER BY row", parameters
-            )
-            for matches, checksum, *fields in cursor:
-                if fields_checksum(*fields) != checksum:
-                    raise self._damage(f"row {fields[0]}")
-                if matches:
-                    found[fields[0]] = fields[1]
-        return found
+    def fields(self, rows: Iterable[int]) -> Iterator[Fields]:
+        """What filters read of the pages in these rows, those that exist, checked."""
+        for portion in _portions(rows):
+            sql = f"SELECT fields_checksum, {_FIELDS} FROM pages WHERE row IN (SELECT value FROM json_each(?)) ORDER BY row"
+            yield from self._checked(self._rows(sql, json.dumps(portion)))
+
+    def scan_fields(self) -> Iterator[Fields]:
+        """`fields` of all pages by row, read in portions. Pages added meanwhile may appear at the end."""
+        last = 0
+        while rows := self._rows(
+            f"SELECT fields_checksum, {_FIELDS} FROM pages WHERE row > ? ORDER BY row LIMIT {PORTION}", last
+        ):
+            for fields in self._checked(rows):
+                yield fields
+                last = fields.row
+
+    def _checked(self, rows: Iterable[Sequence[Any]]) -> Iterator[Fields]:
+        for checksum, *columns in rows:
+            fields = Fields(*columns)
+            if fields.checksum() != checksum:
+                raise self._damage(f"row {fields.row}")
+            yield fields
 
     def all_ids(self) -> list[str]:
         """Every id, in order of row."""
@@ -219,6 +232,25 @@ class Store:
                 found[content] = np.frombuffer(data, dtype="<f2").reshape(-1, dim).astype(np.float32)
         return found
 
+    def bags(self, rows: Sequence[int], dim: int) -> Bags:
+        """The stored vectors of these rows, those that exist, in order of row and checked; no text is read."""
+        found: list[tuple[int, bytes]] = []
+        for portion in _portions(rows):
+            # a damaged content hash finds no vectors, so the rows' own checksums need not be read
+            sql = (
+                "SELECT row, id, content, data, vectors.checksum FROM pages LEFT JOIN vectors USING (content)"
+                " WHERE row IN (SELECT value FROM json_each(?)) ORDER BY row"
+            )
+            for row, page_id, content, data, checksum in self._rows(sql, json.dumps(portion)):
+                if data is None:
+                    raise IndexCorruptError(f"the vectors of page {page_id} are gone; {ADVICE}")
+                if digest(content, data) != checksum or len(data) % (2 * dim):
+                    raise self._damage(f"vectors of content {content}")
+                found.append((row, data))
+        counts = np.array([len(data) // (2 * dim) for _, data in found], dtype=np.int64)
+        vectors = np.frombuffer(b"".join(data for _, data in found), dtype="<f2").reshape(-1, dim).astype(np.float32)
+        return Bags(np.array([row for row, _ in found], dtype=np.int64), counts, vectors)
+
     def without_vectors(self, contents: Iterable[str]) -> set[str]:
         """Those of these content hashes that have no stored vectors."""
         missing = set(contents)
@@ -232,19 +264,26 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All of the block or none of it; when it returns, the change is on disk and the head file says so."""
-        with self._errors():
-            self._db.execute("BEGIN IMMEDIATE")
-        try:
+        with self._database.transaction():
             self._end = self.mark()
             yield
-            with self._errors():
-                self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
+        self._write_head(self._end)
+
+    def prune(self, times: int = 1) -> None:
+        """When the log holds so many times more changes than there are pages, drop all but as many as there are pages."""
+        keep = max(KEPT, self.count())
+        if self.log_length() > times * keep:
+            self._write_head(self.mark())  # a crash may have left it at a change that is about to go
+            with self._database.transaction():
+                self._changes.prune(keep)
+
+    def shrink(self, least: float = 0.25) -> None:
+        """Give freed space back to the disk if it is this share of the file: VACUUM, which needs as much free disk again."""
+        self._database.shrink(least)
+
+    def _write_head(self, mark: Mark) -> None:
         if self._head:
-            head = Head(self.made().name, self._end, self.count())
+            head = Head(self.made().name, mark, self.count())
             try:
                 head.write(self._head)
             except OSError as error:
@@ -256,9 +295,7 @@ class Store:
         if not old:
             columns = (*record, 0, b"")
             sql = f"INSERT INTO pages ({_RECORD}, fields_checksum, checksum) VALUES ({', '.join('?' * len(columns))})"
-            with self._errors():
-                row = self._db.execute(sql, columns).lastrowid
-            assert row is not None
+            row = self._database.insert(sql, *columns)
             op = "put"
         else:
             row, checksum = old[0]
@@ -269,7 +306,7 @@ class Store:
             op = "set"
         checksum = record.checksum(row)
         sql = "UPDATE pages SET fields_checksum = ?, checksum = ? WHERE row = ?"
-        self._rows(sql, record.fields_checksum(row), checksum, row)
+        self._rows(sql, record.fields(row).checksum(), checksum, row)
         self._log(op, row, checksum)
         return op
 
@@ -293,39 +330,53 @@ class Store:
             )
 
     def _log(self, op: str, row: int, record: bytes) -> None:
-        change = Change.after(self._end, op, row, record)
-        seq, checksum = self._end = change.mark
-        self._rows("INSERT INTO changes VALUES (?, ?, ?, ?, ?)", seq, op, row, record, bytes.fromhex(checksum))
+        self._end = self._changes.append(self._end, op, row, record)
 
     # -- checks ---------------------------------------------------------------------------------------------------------
 
-    def problems(self, dim: int, stored: bool) -> Iterator[str]:
-        """Everything wrong with what is stored, one line each; reads all of it."""
+    def problems(self, dim: int, stored: bool, seen: Callable[[int], None]) -> Iterator[str]:
+        """Everything wrong with what is stored, one line each; reads all of it. ``seen`` is told of pages and vectors read.
+
+        Args:
+            dim: of the vectors.
+            stored: whether every page has to have vectors here.
+            seen: is called with a number of pages read.
+        """
         yield from self.check_structure()
-        for (row,) in self._rows("SELECT row FROM pages ORDER BY row"):
+        rows = [row for (row,) in self._rows("SELECT row FROM pages ORDER BY row")]
+        for portion in _portions(rows):
             try:
-                for record in self.records([row]).values():
-                    record.page()
-                    if stored and self.without_vectors([record.content]):
-                        yield f"page {record.id} has no vectors"
-            except (IndexCorruptError, PageFormatError) as error:
-                yield str(error)
-        for (content,) in self._rows("SELECT content FROM vectors ORDER BY content"):
+                yield from self._page_problems(portion, stored)
+            except IndexCorruptError:  # which of them?
+                for row in portion:
+                    try:
+                        yield from self._page_problems([row], stored)
+                    except IndexCorruptError as error:
+                        yield str(error)
+            seen(len(portion))
+        for portion in _portions(content for (content,) in self._rows("SELECT content FROM vectors ORDER BY content")):
             try:
-                self.vectors([content], dim)
-            except IndexCorruptError as error:
-                yield str(error)
-        try:
-            mark = START
-            while changes := self.changes(mark):
-                mark = changes[-1].mark
-        except IndexCorruptError as error:
-            yield str(error)
-        logged = "(SELECT page FROM changes WHERE op = 'put' EXCEPT SELECT page FROM changes WHERE op = 'del')"
-        for (row,) in self._rows(f"SELECT row FROM pages WHERE row NOT IN {logged}"):
-            yield f"row {row} is not in the log of changes"
-        for (row,) in self._rows(f"SELECT page FROM {logged} WHERE page NOT IN (SELECT row FROM pages)"):
-            yield f"row {row} is gone, but the log of changes does not say it was deleted"
+                self.vectors(portion, dim)
+            except IndexCorruptError:
+                for content in portion:
+                    try:
+                        self.vectors([content], dim)
+                    except IndexCorruptError as error:
+                        yield str(error)
+        yield from self._changes.problems()
+
+    def _page_problems(self, rows: Collection[int], stored: bool) -> list[str]:
+        problems = []
+        records = self.records(rows)
+        without = self.without_vectors(record.content for record in records.values()) if stored else set()
+        for record in records.values():
+            try:
+                record.page()
+            except PageFormatError as error:
+                problems.append(f"page {record.id}: {error}")
+            if record.content in without:
+                problems.append(f"page {record.id} has no vectors")
+        return problems
 
     def _record(self, row: int, checksum: bytes, columns: Sequence[Any]) -> Record:
         record = Record(*columns)
@@ -333,34 +384,11 @@ class Store:
             raise self._damage(f"row {row}")
         return record
 
-    def _verified(self, previous: Mark, columns: Sequence[Any]) -> Change:
-        seq, op, row, record, checksum = columns
-        change = Change.after(previous, op, row, record)
-        if change.mark != (seq, _hex(checksum)):
-            raise self._damage(f"change {seq}")
-        return change
-
     def _damage(self, what: str) -> IndexCorruptError:
-        where = self._path or "the index in memory"
-        return IndexCorruptError(f"{where}: {what} failed its checksum; restore the index folder from a copy, or index again")
+        return self._database.damage(what)
 
     def _rows(self, sql: str, *arguments: Any) -> list[Any]:
-        with self._errors():
-            return self._db.execute(sql, arguments).fetchall()
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            message = str(error)
-            if "locked" in message or "busy" in message:
-                raise IndexLockedError(f"{self._path}: {message}; another process is using it") from error
-            if any(word in message for word in ("full", "readonly", "unable to open", "I/O")):
-                raise GlyphError(f"{self._path}: {message}") from error
-            raise IndexCorruptError(f"{self._path} is damaged: {message}; restore the index folder from a copy") from error
-        except sqlite3.DatabaseError as error:
-            raise IndexCorruptError(f"{self._path} is damaged: {error}; restore the index folder from a copy") from error
+        return self._database.rows(sql, *arguments)
 
 
 def _portions(values: Iterable[Any]) -> Iterator[list[Any]]:
@@ -369,7 +397,3 @@ def _portions(values: Iterable[Any]) -> Iterator[list[Any]]:
         if start >= len(values):
             return
         yield values[start : start + PORTION]
-
-
-def _hex(checksum: object) -> str:
-    return checksum.hex() if isinstance(checksum, bytes) else "damaged"

@@ -2,169 +2,281 @@
 
 from __future__ import annotations
 
-import json
-import struct
-import zlib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..embedding.embedder import Vectors
-from ..errors import MissingExtraError
-from .durable import replacing
-from .record import START, Change, Made, Mark, Record
+from .ann import Ann, Trained, faiss, flat_index, one_thread
+from .log import PORTION
+from .max_sim import Bags, Found, Rows, estimated, ranked
+from .record import START, Made, Mark
+from .sealed import sealing, unsealed
 from .store import Store
 
-_MAGIC = b"glyphfaiss1\n"
-_LENGTH = struct.Struct("<I")
+_MAGIC = b"glyphfaiss2\n"
+_CHUNK = 4096  # vectors added at a time
+_LEAST, _MOST = 1_000, 8_192  # vectors found for each of several query vectors: a quarter as many as pages, within these
 
-VectorsOf = Callable[[Mapping[int, Record]], Mapping[int, Vectors]]
-"""Rows and their records -> float32 [n, dim] per row."""
+READ = 65_536
+"""Vectors held at a time while reading many."""
+
+BagsOf = Callable[[list[int]], Bags]
+"""Rows -> the vectors of those that exist."""
+
+
+class Portion(NamedTuple):
+    """A stretch of the log: rows deleted, pages that came (and still exist), the highest row and the mark at its end."""
+
+    gone: Rows
+    bags: Bags
+    last: int
+    mark: Mark
+
+
+class VectorStats(NamedTuple):
+    """How vectors are searched.
+
+    Attributes:
+        kind: ``flat`` or ``ivf``; see `Ann`.
+        pages, vectors: that can be found.
+        memory: bytes they take in this process.
+        quantizer: how a vector is kept in memory.
+        nlist, nprobe: cells, and how many are searched; 0 when flat.
+        recall: share of the ten nearest pages that are found, as measured when it was trained; 1 when flat.
+        reached: whether that is the recall that was wanted.
+        training: whether an index is being trained in the background.
+    """
+
+    kind: str
+    pages: int
+    vectors: int
+    memory: int
+    quantizer: str
+    nlist: int
+    nprobe: int
+    recall: float
+    reached: bool
+    training: bool
 
 
 class VectorIndex:
-    """Exhaustive inner-product search (``IndexIDMap2`` over an fp16 scalar quantiser, the precision the truth keeps), so a
-    page's score here is exact. Held in memory; its file carries the change it reflects and a checksum.
+    """All vectors of an index in FAISS, held in memory; its file carries the change it reflects and a checksum.
+
+    A deleted page stays in FAISS, where it is never returned, until a tenth is deleted; then all such vectors are taken out,
+    which takes time in proportion to the whole. Row numbers never change.
 
     Args:
-        path: its file; None in memory only.
-        made: what the index is made of; a file made of anything else is built again.
+        made: what the index is made of.
+        ann: how it is searched.
+        index: an empty FAISS index; None: a flat one.
+        trained: how ``index`` was trained; None for a flat one.
     """
 
-    def __init__(self, path: Path | None, made: Made) -> None:
-        try:
-            import faiss
-        except ImportError as error:
-            raise MissingExtraError("faiss-cpu", "all") from error
-        self._faiss: Any = faiss
-        self._path = path
+    def __init__(self, made: Made, ann: Ann, index: Any = None, trained: Trained | None = None) -> None:
         self._made = made
-        self._index = self._empty()
+        self._ann = ann
+        self._begin(index or flat_index(made.dim), trained)
+
+    def _begin(self, index: Any, trained: Trained | None) -> None:
+        self._index = index
+        self._alive: NDArray[np.bool_] = np.zeros(1024, dtype=np.bool_)  # by row: has vectors here and is not deleted
+        self._living: Any = None  # the same as a selector, while nothing changes
         self._last = 0  # rows only grow: those up to this one have been added
+        self._dead = 0  # pages that are deleted, but whose vectors are still in FAISS
+        self.pages = 0
         self.mark = START
-        self.single = True  # no page has more than one vector, so a page's score here is its final score
-        self.unsaved = 0  # vectors added or removed since the file was written
-        if path:
-            self._load(path)
+        self.single = True  # no page has more than one vector
+        self.unsaved = 0  # vectors added, or pages deleted, since the file was written
+        self.trained = trained
 
-    def __len__(self) -> int:
-        return int(self._index.ntotal)
+    @classmethod
+    def load(cls, path: Path | None, made: Made, ann: Ann) -> VectorIndex:
+        """From its file; an empty one if that is missing, damaged or of something else."""
+        try:
+            if path is None:
+                raise FileNotFoundError
+            with unsealed(path, _MAGIC) as (header, file):  # checked before FAISS sees a byte: it trusts what it reads
+                trained = Trained(*header["trained"]) if header["trained"] else None
+                if Made(*header["made"]) != made or (trained and ann.kind == "flat"):
+                    raise ValueError("of another index")
+                index = faiss().read_index(faiss().PyCallbackIOReader(file.read, 1 << 20))
+            if index.ntotal != header["count"] or index.d != made.dim:
+                raise ValueError("another size")
+            found = cls(made, ann, index, trained)
+            found._last, found.single, found.mark = header["last"], header["single"], Mark(*header["mark"])
+            found._grow(found._last)
+            found._alive[_ids(index)] = True
+            found.pages = int(np.count_nonzero(found._alive))
+            return found
+        except (OSError, ValueError, KeyError, TypeError, IndexError, RuntimeError):
+            return cls(made, ann)  # built again from the truth
 
-    def discard(self) -> None:
-        """Forget everything; the next `catch_up` builds it again."""
-        self._index = self._empty()
-        self._last, self.mark, self.single, self.unsaved = 0, START, True, 1
+    def save(self, path: Path) -> None:
+        """Write the file, whole or not at all.
 
-    def rows(self) -> set[int]:
-        """The rows that have vectors here."""
-        return set(self._faiss.vector_to_array(self._index.id_map).tolist())
-
-    def catch_up(self, store: Store, vectors_of: VectorsOf) -> None:
-        """Replay the log from where this stands, or from the start if the log never was there."""
-        if not store.knows(self.mark):
-            self.discard()
-        while changes := store.changes(self.mark):
-            gone = [change.row for change in changes if change.op == "del" and change.row <= self._last]
-            if gone:
-                self.unsaved += self._index.remove_ids(np.array(gone, dtype=np.int64))
-            self._add(store, changes, vectors_of)
-            self.mark = changes[-1].mark
-
-    def _add(self, store: Store, changes: Iterable[Change], vectors_of: VectorsOf) -> None:
-        new = [change.row for change in changes if change.op == "put" and change.row > self._last]
-        if not new:
-            return
-        for row, vectors in vectors_of(store.records(new)).items():
-            self.single = self.single and len(vectors) <= 1
-            if len(vectors):
-                self._index.add_with_ids(np.ascontiguousarray(vectors), np.full(len(vectors), row, dtype=np.int64))
-                self.unsaved += len(vectors)
-        self._last = max(new)
-
-    def search(self, query: Vectors, limit: int, rows: Collection[int] | None = None) -> dict[int, float]:
-        """For each query vector [n, dim] the nearest vectors, until at least ``limit`` pages are met (or all there are):
-        row -> best inner product with any query vector. With one vector a page and one in the query that is the exact ranking.
+        Raises:
+            OSError: it cannot be written.
         """
-        total = len(self)
-        parameters = None
-        if rows is not None:
-            selector = self._faiss.IDSelectorBatch(np.fromiter(rows, dtype=np.int64, count=len(rows)))
-            parameters = self._faiss.SearchParameters(sel=selector)
-        want = min(total, limit)
-        while want:
-            scores, found = self._index.search(np.ascontiguousarray(query), want, params=parameters)
-            best: dict[int, float] = {}
-            pairs: Iterable[tuple[int, float]] = zip(found.ravel().tolist(), scores.ravel().tolist(), strict=True)
-            for row, score in pairs:
-                if row >= 0 and score > best.get(row, -np.inf):
-                    best[row] = score
-            if len(best) >= limit or want == total or (found[:, -1] < 0).all():
-                return best
-            want = min(total, want * 4)
-        return {}
-
-    # -- the file: magic, length and JSON of a header, the FAISS index, CRC-32 of all before it ----------------------------
-
-    def save(self) -> None:
-        """Write the file, whole or not at all."""
-        if self._path is None:
-            return
-        crc = 0
-        with replacing(self._path) as file:
-
-            def write(data: bytes) -> int:
-                nonlocal crc
-                crc = zlib.crc32(data, crc)
-                file.write(data)
-                return len(data)
-
-            state = {"made": self._made, "mark": self.mark, "last": self._last, "single": self.single, "count": len(self)}
-            header = json.dumps(state).encode()
-            write(_MAGIC + _LENGTH.pack(len(header)) + header)
-            writer = self._faiss.PyCallbackIOWriter(write, 1 << 20)
-            self._faiss.write_index(self._index, writer)
+        self._compact()
+        state = {
+            "made": self._made, "mark": self.mark, "last": self._last, "single": self.single, "count": len(self),
+            "trained": self.trained,
+        }  # fmt: skip
+        with sealing(path, _MAGIC, state) as write:
+            writer = faiss().PyCallbackIOWriter(write, 1 << 20)
+            faiss().write_index(self._index, writer)
             del writer  # flushes
-            file.write(_LENGTH.pack(crc))
         self.unsaved = 0
 
-    def _load(self, path: Path) -> None:
-        try:
-            size = path.stat().st_size
-            with open(path, "rb") as file:
-                left, crc = size - _LENGTH.size, 0
-                while left > 0 and (block := file.read(min(left, 1 << 20))):
-                    crc = zlib.crc32(block, crc)
-                    left -= len(block)
-                if left or file.read() != _LENGTH.pack(crc):
-                    raise ValueError("checksum")  # before FAISS sees a byte: it trusts what it reads
-                file.seek(0)
-                if file.read(len(_MAGIC)) != _MAGIC:
-                    raise ValueError("another format")
-                header: dict[str, Any] = json.loads(file.read(*_LENGTH.unpack(file.read(_LENGTH.size))))
-                if Made(*header["made"]) != self._made:
-                    raise ValueError("of another index")
-                index = self._faiss.read_index(self._faiss.PyCallbackIOReader(file.read, 1 << 20))
-            if index.ntotal != header["count"] or index.d != self._made.dim:
-                raise ValueError("another size")
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, struct.error):
-            return  # missing, damaged or foreign: built again from the truth
-        self._index, self._last, self.single, self.mark = index, header["last"], header["single"], Mark(*header["mark"])
+    def __len__(self) -> int:
+        """Vectors held, those of deleted pages included."""
+        return int(self._index.ntotal)
 
-    def _empty(self) -> Any:
-        quantizer = self._faiss.ScalarQuantizer.QT_fp16
-        flat = self._faiss.IndexScalarQuantizer(self._made.dim, quantizer, self._faiss.METRIC_INNER_PRODUCT)
-        index = self._faiss.IndexIDMap2(flat)
-        index.train(np.zeros((1, self._made.dim), dtype=np.float32))
-        return index
+    def stats(self, ann: Ann, training: bool) -> VectorStats:
+        """How vectors are searched here."""
+        code = self._index.code_size if self.trained else 2 * self._made.dim
+        memory = len(self) * (code + 8) + len(self._alive)
+        if not self.trained:
+            return VectorStats("flat", self.pages, len(self), memory, "fp16", 0, 0, 1.0, True, training)
+        _, quantizer, nlist, _, _, recall = self.trained
+        return VectorStats(
+            "ivf", self.pages, len(self), memory, quantizer, nlist, self._probes, recall, recall >= ann.recall, training
+        )
+
+    def rows(self) -> Rows:
+        """The rows that can be found here, sorted."""
+        return np.flatnonzero(self._alive)
+
+    # -- following the log ----------------------------------------------------------------------------------------------
+
+    def catch_up(self, store: Store, bags_of: BagsOf, portions: int | None = None) -> None:
+        """Replay the log from where this stands, or from the start if the log never was there; so many portions at most."""
+        if not store.knows(self.mark):
+            self._begin(flat_index(self._made.dim), None)
+            self.unsaved = 1
+        while portions != 0 and (portion := self.read(store, bags_of)):
+            self.apply(portion)
+            portions = portions and portions - 1
+
+    def read(self, store: Store, bags_of: BagsOf) -> Portion | None:
+        """What comes next in the log; None at its end. Changes nothing here."""
+        per_page = len(self) // (self.pages + self._dead or 1)
+        if not (changes := store.changes(self.mark)[: max(1, min(PORTION, READ // max(1, per_page)))]):
+            return None
+        new = [change.row for change in changes if change.op == "put" and change.row > self._last]
+        gone = np.array([change.row for change in changes if change.op == "del"], dtype=np.int64)
+        return Portion(gone, bags_of(new), max(new, default=self._last), changes[-1].mark)
+
+    def apply(self, portion: Portion, stopped: Callable[[], bool] = lambda: False) -> bool:
+        """Take in a stretch of the log. False when ``stopped()`` became true: this index is then good for nothing."""
+        gone = portion.gone[portion.gone <= self._last]
+        self._dead += (died := int(np.count_nonzero(self._alive[gone])))
+        self._alive[gone] = False
+        bags = portion.bags.without_empty()
+        self._grow(portion.last)
+        self._alive[bags.rows] = True
+        self._living = None
+        self.single = self.single and len(bags.rows) == len(bags.vectors)
+        ids = np.repeat(bags.rows, bags.counts)
+        for start in range(0, len(ids), _CHUNK):
+            if stopped():
+                return False
+            self._index.add_with_ids(bags.vectors[start : start + _CHUNK], ids[start : start + _CHUNK])
+        self.pages += len(bags.rows) - died
+        self.unsaved += len(ids) + died
+        self._last, self.mark = portion.last, portion.mark
+        if self._dead * 10 > self.pages + self._dead:
+            self._compact()
+        return True
+
+    def _grow(self, last: int) -> None:
+        if last >= len(self._alive):
+            more = np.zeros(max(last + 1, 2 * len(self._alive)) - len(self._alive), dtype=np.bool_)
+            self._alive = np.concatenate([self._alive, more])
+
+    def _compact(self) -> None:
+        if self._dead:
+            self._index.remove_ids(_selector(~self._alive))
+            self._dead, self._living = 0, None
+
+    # -- searching ------------------------------------------------------------------------------------------------------
+
+    def exact(self, query: Vectors) -> bool:
+        """Whether the scores of `search` are final: one query vector, and no vector left out or coarser than the truth."""
+        return self.trained is None and len(query) == 1
+
+    def search(self, query: Vectors, limit: int, rows: Rows | None = None) -> Found:
+        """Pages near the query's vectors [n, dim], best first: at least ``limit``, or all there are, of ``rows`` if given.
+        Scores are estimates from above unless `exact`."""
+        among = self._alive
+        pages = self.pages
+        if rows is not None:
+            among = np.zeros_like(self._alive)
+            among[rows[rows <= self._last]] = True
+            among &= self._alive
+            pages = int(np.count_nonzero(among))
+        limit = min(limit, pages)
+        if not limit:
+            return Found(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32))
+        selector = self._among_living() if rows is None else _selector(among)
+        total, cells = len(self), self.trained.nlist if self.trained else 1
+        # of the vectors in the cells searched only a share counts: search that many more of them
+        probes = min(cells, (self._probes * self.pages + pages - 1) // pages)
+        want = min(total, limit if len(query) == 1 else max(limit, min(max(_LEAST, pages // 4), _MOST)))
+        while True:
+            with one_thread(len(query) == 1):
+                scores, found = self._index.search(query, want, params=self._parameters(selector, probes))
+            if len(query) == 1:
+                best = _first(found[0], scores[0], self.single)
+            else:
+                best = estimated(found, scores)
+            if len(best.rows) >= limit or (want == total and probes == cells):
+                return best
+            if probes < cells and (found[:, -1] < 0).any():
+                probes = min(cells, 4 * probes)
+            elif want < total:
+                want = min(total, 4 * want)
+            else:
+                probes = cells
+
+    def _among_living(self) -> Any:
+        if self._dead and self._living is None:
+            self._living = _selector(self._alive)
+        return self._living
+
+    @property
+    def _probes(self) -> int:
+        return self._ann.nprobe or (self.trained.nprobe if self.trained else 1)
+
+    def _parameters(self, selector: Any, probes: int) -> Any:
+        if self.trained:
+            return faiss().SearchParametersIVF(nprobe=probes, sel=selector)
+        return faiss().SearchParameters(sel=selector) if selector else None
 
 
-def max_sim(query: Vectors, page: Vectors) -> float:
-    """Mean over the query's vectors of the best inner product with the page's (ColBERT's MaxSim, Khattab & Zaharia 2020,
-    divided by the number of query vectors). 0 for a page without vectors."""
-    if not len(page):
-        return 0.0
-    products: NDArray[np.float32] = query @ page.T
-    return float(products.max(axis=1).mean())
+def _first(rows: Rows, scores: Vectors, single: bool) -> Found:
+    """The pages of vectors found, best first, each with its best score."""
+    valid = rows >= 0
+    rows, scores = rows[valid], scores[valid]
+    if not single:
+        rows, places = np.unique(rows, return_index=True)
+        scores = scores[places]
+    return ranked(rows, scores)
+
+
+def _selector(rows: NDArray[np.bool_]) -> Any:
+    return faiss().IDSelectorBitmap(np.packbits(rows, bitorder="little"))
+
+
+def _ids(index: Any) -> Rows:
+    library = faiss()
+    if hasattr(index, "id_map"):
+        ids: Rows = library.vector_to_array(index.id_map)
+        return ids
+    lists = index.invlists
+    parts = [library.rev_swig_ptr(lists.get_ids(n), lists.list_size(n)) for n in range(lists.nlist) if lists.list_size(n)]
+    return np.concatenate(parts).astype(np.int64) if parts else np.zeros(0, dtype=np.int64)

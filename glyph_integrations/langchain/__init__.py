@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from .chat_page_model import ChatPageModel
     from .citations import citations_of
     from .content_blocks import page_content_blocks, page_image
+    from .embeddings import GlyphEmbeddings
     from .loader import GlyphLoader
+    from .page_tool import create_page_tool
     from .retriever import GlyphRetriever, tag_pages
     from .splitter import PageSplitter
     from .vector_store import GlyphVectorStore
@@ -18,11 +20,13 @@ if TYPE_CHECKING:
 __all__ = [
     "ChatGlyph",
     "ChatPageModel",
+    "GlyphEmbeddings",
     "GlyphLoader",
     "GlyphRetriever",
     "GlyphVectorStore",
     "PageSplitter",
     "citations_of",
+    "create_page_tool",
     "page_content_blocks",
     "page_image",
     "tag_pages",
@@ -33,7 +37,9 @@ _FILES = {
     "chat_page_model": ("ChatPageModel",),
     "citations": ("citations_of",),
     "content_blocks": ("page_content_blocks", "page_image"),
+    "embeddings": ("GlyphEmbeddings",),
     "loader": ("GlyphLoader",),
+    "page_tool": ("create_page_tool",),
     "retriever": ("GlyphRetriever", "tag_pages"),
     "splitter": ("PageSplitter",),
     "vector_store": ("GlyphVectorStore",),

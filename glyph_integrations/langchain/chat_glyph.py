@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
@@ -19,8 +20,9 @@ from langchain_core.tools import BaseTool
 from pydantic import PrivateAttr
 
 from ..errors import UnknownModelError
-from ..reading import Turn
+from ..reading import OpenAIModel, PageModel, TransformersModel, Turn
 from ..vision import VisionProfile
+from .chat_page_model import ChatPageModel
 from .messages import to_messages
 from .page_chat import PageChat
 
@@ -84,6 +86,38 @@ class ChatGlyph(PageChat):
             if "callbacks" not in given and config.get("callbacks"):
                 self.callbacks = config["callbacks"]
         super().model_post_init(context)
+
+    @classmethod
+    def from_pretrained(cls, model: str, **settings: Any) -> Self:
+        """A local model that sees pages: ``ChatGlyph.from_pretrained("zai-org/Glyph")``.
+
+        Args:
+            model: a repository id or a folder.
+            settings: fields of this class; all others, and ``vision``, are settings of `TransformersModel`.
+
+        Raises:
+            MissingExtraError, ModelError: as for `TransformersModel`.
+        """
+        return cls._around(partial(TransformersModel, model), settings)
+
+    @classmethod
+    def from_server(cls, base_url: str, model: str, **settings: Any) -> Self:
+        """A model behind an OpenAI-compatible server: ``ChatGlyph.from_server("http://127.0.0.1:8000/v1", "zai-org/Glyph")``.
+
+        Args:
+            base_url, model: where the server is, and the name it knows the model by.
+            settings: fields of this class; all others, and ``vision``, are settings of `OpenAIModel`.
+
+        Raises:
+            MissingExtraError, ModelError: as for `OpenAIModel`.
+        """
+        return cls._around(partial(OpenAIModel, model, base_url), settings)
+
+    @classmethod
+    def _around(cls, make: Callable[..., PageModel], settings: dict[str, Any]) -> Self:
+        own = {key: value for key, value in settings.items() if key in cls.model_fields and key != "vision"}
+        others = {key: value for key, value in settings.items() if key not in own or key == "renderer"}
+        return cls(llm=ChatPageModel(model=make(**others)), **own)
 
     def _vision_profile(self) -> VisionProfile | None:
         inner = self._inner
@@ -159,6 +193,9 @@ class ChatGlyph(PageChat):
         return runnable
 
     # -- the call -------------------------------------------------------------------------------------------------------
+
+    def _described(self, kwargs: Mapping[str, Any]) -> list[Any]:
+        return super()._described({**self._bound, **kwargs})
 
     def send(
         self, turns: list[Turn], stop: list[str] | None, run_manager: CallbackManagerForLLMRun | None, **kwargs: Any

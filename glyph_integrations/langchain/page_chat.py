@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from typing import Any, Literal
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal, TypeVar, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import run_in_executor
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import PrivateAttr
 
-from ..reading import ContextReport, Prompt, Turn
+from ..reading import ContextReport, Limits, Prompt, Turn
 from ..reading.results import answer_results, with_cite
 from ..rendering import Renderer
 from ..vision import VisionProfile
 from .messages import to_turns
 
-_FORMATTED = {"tools", "functions", "tool_choice", "response_format", "format", "response_schema"}
+_FORMATTED = ("tools", "functions", "tool_choice", "response_format", "format", "response_schema")
+_Message = TypeVar("_Message", bound=BaseMessage)
 
 
 class PageChat(BaseChatModel):
@@ -34,11 +35,13 @@ class PageChat(BaseChatModel):
     """Where page tags may be looked up besides the pages handed out by this process: a `PageIndex`, or a function from page id
     to page."""
     draw_text: Literal["tagged", "long"] = "tagged"
-    """``tagged``: only tagged pages become images. ``long``: user text over ``min_tokens`` as well."""
+    """``tagged``: only tagged pages become images. ``long``: user text over ``min_tokens`` and old exchanges as well."""
     min_tokens: int = 2000
-    """See ``draw_text``."""
+    """See ``draw_text``: of a user's text, and of the exchanges that are drawn together."""
     budget: int | None = None
-    """Most tokens a prompt may cost; None: no limit."""
+    """Most tokens a prompt may cost, descriptions of tools and an estimate of the chat template included; None: no limit."""
+    limits: Limits = Limits()
+    """Of the server, in one request: images, bytes, pixels."""
     dpi: int | None = None
     """Resolution of page images; None: the page style's own, or the one recommended for the model if that is higher."""
     cite: bool = False
@@ -51,7 +54,7 @@ class PageChat(BaseChatModel):
         super().model_post_init(context)
         self._prompt = Prompt(
             self._vision_profile(), self.renderer, pages=self.pages, draw_text=self.draw_text,
-            min_tokens=self.min_tokens, budget=self.budget, dpi=self.dpi,
+            min_tokens=self.min_tokens, budget=self.budget, dpi=self.dpi, limits=self.limits,
         )  # fmt: skip
 
     # -- what a kind of model does for itself ---------------------------------------------------------------------------
@@ -119,7 +122,7 @@ class PageChat(BaseChatModel):
         for chunk in self.send_stream(turns, stop, run_manager, **kwargs):
             if last:  # one chunk is held back: only the last may carry the results
                 yield last
-            text, last = text + chunk.message.text, chunk
+            text, last = text + chunk.message.text, _counted(chunk, report)
         if last:
             yield self._with_results(last, text, report)
 
@@ -135,7 +138,7 @@ class PageChat(BaseChatModel):
         async for chunk in self.asend_stream(turns, stop, run_manager, **kwargs):
             if last:
                 yield last
-            text, last = text + chunk.message.text, chunk
+            text, last = text + chunk.message.text, _counted(chunk, report)
         if last:
             yield await run_in_executor(None, self._with_results, last, text, report)
 
@@ -148,6 +151,7 @@ class PageChat(BaseChatModel):
             "draw_text": self.draw_text,
             "min_tokens": self.min_tokens,
             "budget": self.budget,
+            "limits": tuple(self.limits),
             "dpi": self.dpi,
             "cite": self.cite,
         }
@@ -159,25 +163,29 @@ class PageChat(BaseChatModel):
     def get_num_tokens_from_messages(
         self, messages: list[BaseMessage], tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool] | None = None
     ) -> int:
-        """Tokens of the request as it is sent, with pages as images, and of the tools' descriptions."""
-        _, report = self._prepare(messages, {"tools": tools} if tools else {})
-        described = [json.dumps(convert_to_openai_tool(tool), ensure_ascii=False) for tool in tools or ()]
-        return report.tokens + sum(map(self.get_num_tokens, described))
+        """Tokens of the request as it is sent, with pages as images, descriptions of the tools, and an estimate of the chat
+        template."""
+        described = [convert_to_openai_tool(tool) for tool in tools or ()]
+        return self._prepare(messages, {"tools": described} if described else {})[1].tokens
 
     # -- turns in, results out ------------------------------------------------------------------------------------------
 
-    def _prepare(self, messages: Sequence[BaseMessage], kwargs: dict[str, Any]) -> tuple[list[Turn], ContextReport]:
-        turns = to_turns(messages)
-        if self.cite and not _FORMATTED & {key for key, value in kwargs.items() if value}:
+    def _described(self, kwargs: Mapping[str, Any]) -> list[Any]:
+        """What a call with these keywords describes to the model: tools, a form of the answer."""
+        return [kwargs[key] for key in _FORMATTED if kwargs.get(key)]
+
+    def _prepare(self, messages: Sequence[BaseMessage], kwargs: Mapping[str, Any]) -> tuple[list[Turn], ContextReport]:
+        turns, described = to_turns(messages), self._described(kwargs)
+        if self.cite and not described:
             asked, report = self._prompt.build(with_cite(turns))
             if report.pages:
                 return asked, report
-        return self._prompt.build(turns)
+        return self._prompt.build(turns, described=described)
 
     def _checked(self, result: ChatResult, report: ContextReport) -> ChatResult:
         generations = []
         for generation in result.generations:
-            message = generation.message
+            message = _with_usage(generation.message, report)
             metadata = {**message.response_metadata, "glyph": answer_results(message.text, report, self._prompt.gate.renderer)}
             message = message.model_copy(update={"response_metadata": metadata})
             generations.append(generation.model_copy(update={"message": message}))
@@ -187,3 +195,21 @@ class PageChat(BaseChatModel):
         metadata = {**chunk.message.response_metadata, "glyph": answer_results(text, report, self._prompt.gate.renderer)}
         message = chunk.message.model_copy(update={"response_metadata": metadata})
         return chunk.model_copy(update={"message": message})
+
+
+def _counted(chunk: ChatGenerationChunk, report: ContextReport) -> ChatGenerationChunk:
+    message = _with_usage(chunk.message, report)
+    return chunk if message is chunk.message else chunk.model_copy(update={"message": message})
+
+
+def _with_usage(message: _Message, report: ContextReport) -> _Message:
+    """A message whose usage tells what pages cost as images, and what they would cost as text. Usages are added up by their
+    fields, so sums over a session tell both, too."""
+    if not isinstance(message, AIMessage | AIMessageChunk) or not message.usage_metadata or not report.images:
+        return message
+    usage: UsageMetadata = message.usage_metadata
+    if not usage.get("input_tokens"):  # of a stream, only one chunk has them
+        return message
+    pages = {"page_images": report.image_tokens, "page_text_replaced": report.text_tokens_replaced}
+    details = cast(InputTokenDetails, {**usage.get("input_token_details", {}), **pages})
+    return message.model_copy(update={"usage_metadata": {**usage, "input_token_details": details}})

@@ -11,12 +11,10 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.runnables import run_in_executor
 from langchain_core.vectorstores import VectorStore
-from langchain_core.vectorstores.utils import maximal_marginal_relevance
 
 from ..embedding import Embedder
 from ..embedding.text import TextEmbedder
-from ..index import PageIndex
-from ..index.page_index import Mode
+from ..index import Mode, PageIndex
 from ..page import Page, PageHit
 from ..rendering import Renderer
 from .page_documents import document_id, page_document, pages_of, paginate_plain, plain_source
@@ -102,6 +100,19 @@ class GlyphVectorStore(VectorStore):
         store.add_texts(texts, metadatas, ids=ids)
         return store
 
+    @classmethod
+    async def afrom_texts(
+        cls,
+        texts: list[str],
+        embedding: Embedder | Embeddings | None = None,
+        metadatas: list[dict[str, Any]] | None = None,
+        *,
+        ids: list[str] | None = None,
+        **kwargs: Any,
+    ) -> GlyphVectorStore:
+        """`from_texts` in a thread."""
+        return await run_in_executor(None, cls.from_texts, texts, embedding, metadatas, ids=ids, **kwargs)
+
     # -- writing --------------------------------------------------------------------------------------------------------
 
     def add_texts(
@@ -156,12 +167,13 @@ class GlyphVectorStore(VectorStore):
             self.index.delete(old)
         return named
 
-    def delete(self, ids: list[str] | None = None, **kwargs: Any) -> bool:
-        """Delete the Documents with these ids (None: all); ids that are not there are ignored."""
+    def delete(self, ids: list[str] | None = None, *, filter: Mapping[str, Any] | None = None, **kwargs: Any) -> bool:
+        """Delete the Documents with these ids (None: all), of them those that match a filter if given; ids that are not there
+        are ignored."""
         if ids is None:
-            self.index.delete(self.index.ids())
+            self.index.delete(filter=filter or {})
         else:
-            self.index.delete([page.id for pages in self._named(ids).values() for page in pages])
+            self.index.delete([page.id for pages in self._named(ids).values() for page in pages], filter=filter)
         return True
 
     # -- reading --------------------------------------------------------------------------------------------------------
@@ -177,18 +189,20 @@ class GlyphVectorStore(VectorStore):
         return documents
 
     def similarity_search(
-        self, query: str, k: int = 4, *, filter: Mapping[str, Any] | None = None, mode: Mode = "hybrid", **kwargs: Any
-    ) -> list[Document]:
-        """The best ``k`` Documents, best first. ``filter`` and ``mode`` are those of `PageIndex.search`; unknown keywords are
-        ignored."""
-        return [_document(hit.page) for hit in self.index.search(query, k, filter, mode)]
+        self, query: str, k: int = 4, *, filter: Mapping[str, Any] | None = None, mode: Mode = "hybrid",
+        weight: float | None = None, **kwargs: Any,
+    ) -> list[Document]:  # fmt: skip
+        """The best ``k`` Documents, best first. ``filter``, ``mode`` and ``weight`` are those of `PageIndex.search`; unknown
+        keywords are ignored."""
+        return [_document(hit.page) for hit in self.index.search(query, k, filter, mode, weight)]
 
     def similarity_search_with_score(
-        self, query: str, k: int = 4, *, filter: Mapping[str, Any] | None = None, mode: Mode = "hybrid", **kwargs: Any
-    ) -> list[tuple[Document, float]]:
+        self, query: str, k: int = 4, *, filter: Mapping[str, Any] | None = None, mode: Mode = "hybrid",
+        weight: float | None = None, **kwargs: Any,
+    ) -> list[tuple[Document, float]]:  # fmt: skip
         """`similarity_search` with scores; higher is better. They order the results of one search, no more: for a threshold
         there is `similarity_search_with_relevance_scores`."""
-        return [(_document(hit.page), hit.score) for hit in self.index.search(query, k, filter, mode)]
+        return [(_document(hit.page), hit.score) for hit in self.index.search(query, k, filter, mode, weight)]
 
     def similarity_search_by_vector(
         self, embedding: list[float], k: int = 4, *, filter: Mapping[str, Any] | None = None, **kwargs: Any
@@ -209,22 +223,43 @@ class GlyphVectorStore(VectorStore):
         *,
         filter: Mapping[str, Any] | None = None,
         mode: Mode = "hybrid",
+        weight: float | None = None,
         **kwargs: Any,
     ) -> list[Document]:
-        """``k`` of the best ``fetch_k`` Documents, chosen to be near the question and unlike each other (Carbonell and
-        Goldstein 1998); ``lambda_mult`` is from 0 (most different) to 1 (nearest). A page with several vectors
-        counts by their mean."""
-        hits = self.index.search(query, max(k, fetch_k), filter, mode)
-        vectors = self.index.vectors([hit.page.id for hit in hits])
-        means: list[Any] = [v.mean(axis=0) if len(v) else np.zeros(self.index.embedder.dim, dtype=np.float32) for v in vectors]
-        asked = self.index.embedder.embed_query(query).mean(axis=0)
-        chosen = maximal_marginal_relevance(asked, means, lambda_mult=lambda_mult, k=k) if means else []
-        return [_document(hits[i].page) for i in chosen]
+        """``k`` of the best ``fetch_k`` Documents, chosen to be near the question and unlike each other; ``lambda_mult`` is
+        from 0 (most different) to 1 (nearest). See `PageIndex.diverse`."""
+        return [_document(hit.page) for hit in self.index.diverse(query, k, fetch_k, lambda_mult, filter, mode, weight)]
+
+    def max_marginal_relevance_search_by_vector(
+        self,
+        embedding: list[float],
+        k: int = 4,
+        fetch_k: int = 20,
+        lambda_mult: float = 0.5,
+        *,
+        filter: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> list[Document]:
+        """`max_marginal_relevance_search` for a vector instead of a question.
+
+        Raises:
+            QueryError: a vector of another length than the embedder's.
+        """
+        vector = np.asarray(embedding, dtype=np.float32)
+        return [_document(hit.page) for hit in self.index.diverse(vector, k, fetch_k, lambda_mult, filter)]
+
+    async def amax_marginal_relevance_search_by_vector(
+        self, embedding: list[float], k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
+    ) -> list[Document]:
+        """`max_marginal_relevance_search_by_vector` in a thread."""
+        search = self.max_marginal_relevance_search_by_vector
+        return await run_in_executor(None, search, embedding, k, fetch_k, lambda_mult, **kwargs)
 
     def _similarity_search_with_relevance_scores(
-        self, query: str, k: int = 4, *, filter: Mapping[str, Any] | None = None, mode: Mode = "hybrid", **kwargs: Any
-    ) -> list[tuple[Document, float]]:
-        hits: list[PageHit] = self.index.search(query, k, filter, mode)
+        self, query: str, k: int = 4, *, filter: Mapping[str, Any] | None = None, mode: Mode = "hybrid",
+        weight: float | None = None, **kwargs: Any,
+    ) -> list[tuple[Document, float]]:  # fmt: skip
+        hits: list[PageHit] = self.index.search(query, k, filter, mode, weight)
         return [(_document(hit.page), hit.relevance) for hit in hits]
 
     async def _asimilarity_search_with_relevance_scores(
@@ -240,10 +275,7 @@ class GlyphVectorStore(VectorStore):
         return GlyphRetriever(vectorstore=self, tags=tags, **kwargs)
 
     def _named(self, names: Iterable[str]) -> dict[str, list[Page]]:
-        """The pages that each of these ids names, for those that name any, in the order given.
-
-        Ids that are neither a page's nor a plain Document's cost a pass over the whole index.
-        """
+        """The pages that each of these ids names, for those that name any, in the order given."""
         names = list(dict.fromkeys(names))
         found = {page.id: [page] for page in self.index.get(names)}
         for name in names:
@@ -251,7 +283,8 @@ class GlyphVectorStore(VectorStore):
                 found[name] = sorted(pages, key=lambda page: page.start)
         rest = [name for name in names if name not in found]
         if rest:
-            found |= {str(page.metadata[_ID]): [page] for page in self.index.pages(filter={_ID: {"$in": rest}})}
+            named = {_ID: {"$exists": True, "$in": rest}}  # there may be no page with such an id
+            found |= {str(page.metadata[_ID]): [page] for page in self.index.pages(filter=named)}
         return {name: found[name] for name in names if name in found}
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .node_parser import PageNodeParser
     from .page_image import PageImagePostprocessor
     from .page_model_llm import PageModelLLM
+    from .page_tool import create_page_tool
     from .reader import GlyphReader
     from .retriever import GlyphRetriever
     from .synthesizer import GlyphSynthesizer
@@ -28,6 +29,7 @@ __all__ = [
     "PageModelLLM",
     "PageNodeParser",
     "citations_of",
+    "create_page_tool",
 ]
 
 _HOME = {
@@ -41,6 +43,7 @@ _HOME = {
     "PageModelLLM": "page_model_llm",
     "PageNodeParser": "node_parser",
     "citations_of": "citations",
+    "create_page_tool": "page_tool",
 }
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, LLMMetadata
 from llama_index.core.bridge.pydantic import BaseModel, Field, SerializeAsAny, field_serializer
@@ -14,10 +15,11 @@ from llama_index.core.llms.llm import LLM, ToolSelection
 from llama_index.core.prompts import BasePromptTemplate, ChatPromptTemplate
 
 from ..errors import UnknownModelError
-from ..reading import Turn
+from ..reading import OpenAIModel, PageModel, TransformersModel, Turn
 from ..vision import VisionProfile
 from .messages import to_messages
 from .page_llm import PageLLM
+from .page_model_llm import PageModelLLM
 
 if TYPE_CHECKING:
     from llama_index.core.tools import BaseTool
@@ -56,6 +58,38 @@ class GlyphLLM(PageLLM, FunctionCallingLLM):
             name = type(self.llm).__name__
             raise TypeError(f"{name} says it is no chat model, and would drop images; pass {name}(is_chat_model=True, ...)")
         super().model_post_init(context)
+
+    @classmethod
+    def from_pretrained(cls, model: str, **settings: Any) -> Self:
+        """A local model that sees pages: ``GlyphLLM.from_pretrained("zai-org/Glyph")``.
+
+        Args:
+            model: a repository id or a folder.
+            settings: fields of this class; all others, and ``vision``, are settings of `TransformersModel`.
+
+        Raises:
+            MissingExtraError, ModelError: as for `TransformersModel`.
+        """
+        return cls._around(partial(TransformersModel, model), settings)
+
+    @classmethod
+    def from_server(cls, base_url: str, model: str, **settings: Any) -> Self:
+        """A model behind an OpenAI-compatible server: ``GlyphLLM.from_server("http://127.0.0.1:8000/v1", "zai-org/Glyph")``.
+
+        Args:
+            base_url, model: where the server is, and the name it knows the model by.
+            settings: fields of this class; all others, and ``vision``, are settings of `OpenAIModel`.
+
+        Raises:
+            MissingExtraError, ModelError: as for `OpenAIModel`.
+        """
+        return cls._around(partial(OpenAIModel, model, base_url), settings)
+
+    @classmethod
+    def _around(cls, make: Callable[..., PageModel], settings: dict[str, Any]) -> Self:
+        own = {key: value for key, value in settings.items() if key in cls.model_fields and key != "vision"}
+        others = {key: value for key, value in settings.items() if key not in own or key == "renderer"}
+        return cls(llm=PageModelLLM(make(**others)), **own)
 
     @field_serializer("vision")
     def _vision_name(self, vision: Any) -> Any:
@@ -152,14 +186,14 @@ class GlyphLLM(PageLLM, FunctionCallingLLM):
         self, output_cls: type[_Model], prompt: BasePromptTemplate, llm_kwargs: dict[str, Any] | None = None, **prompt_args: Any
     ) -> _Model:
         """The wrapped model's, after drawing."""
-        predicted: _Model = self._inner.structured_predict(output_cls, self._drawn(prompt, prompt_args), llm_kwargs)
+        predicted: _Model = self._inner.structured_predict(output_cls, self._drawn(prompt, prompt_args, output_cls), llm_kwargs)
         return predicted
 
     async def astructured_predict(
         self, output_cls: type[_Model], prompt: BasePromptTemplate, llm_kwargs: dict[str, Any] | None = None, **prompt_args: Any
     ) -> _Model:
         """The wrapped model's, after drawing."""
-        drawn = await asyncio.to_thread(self._drawn, prompt, prompt_args)
+        drawn = await asyncio.to_thread(self._drawn, prompt, prompt_args, output_cls)
         predicted: _Model = await self._inner.astructured_predict(output_cls, drawn, llm_kwargs)
         return predicted
 
@@ -167,18 +201,20 @@ class GlyphLLM(PageLLM, FunctionCallingLLM):
         self, output_cls: type[_Model], prompt: BasePromptTemplate, llm_kwargs: dict[str, Any] | None = None, **prompt_args: Any
     ) -> Generator[Any, None, None]:
         """The wrapped model's, after drawing."""
-        return self._inner.stream_structured_predict(output_cls, self._drawn(prompt, prompt_args), llm_kwargs)
+        return self._inner.stream_structured_predict(output_cls, self._drawn(prompt, prompt_args, output_cls), llm_kwargs)
 
     async def astream_structured_predict(
         self, output_cls: type[_Model], prompt: BasePromptTemplate, llm_kwargs: dict[str, Any] | None = None, **prompt_args: Any
     ) -> AsyncGenerator[Any, None]:
         """The wrapped model's, after drawing."""
-        drawn = await asyncio.to_thread(self._drawn, prompt, prompt_args)
+        drawn = await asyncio.to_thread(self._drawn, prompt, prompt_args, output_cls)
         return await self._inner.astream_structured_predict(output_cls, drawn, llm_kwargs)
 
-    def _drawn(self, prompt: BasePromptTemplate, prompt_args: dict[str, Any]) -> ChatPromptTemplate:
+    def _drawn(
+        self, prompt: BasePromptTemplate, prompt_args: dict[str, Any], output_cls: type[BaseModel]
+    ) -> ChatPromptTemplate:
         messages = self._extend_messages(prompt.format_messages(llm=self, **prompt_args))
-        turns, _ = self._prepare(messages, {"response_format": True})
+        turns, _ = self._prepare(messages, {"response_format": output_cls.model_json_schema()})
         return ChatPromptTemplate(message_templates=self._messages(turns))
 
 

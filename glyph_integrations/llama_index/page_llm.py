@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from llama_index.core.base.llms.generic_utils import (
@@ -25,12 +25,12 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.bridge.pydantic import Field
 from llama_index.core.llms.llm import LLM
 
-from ..reading import ContextReport, Prompt, Turn
+from ..reading import ContextReport, Limits, Prompt, Turn
 from ..reading.results import answer_results, with_cite
 from ..vision import VisionProfile
 from .messages import to_turns
 
-_FORMATTED = {"tools", "functions", "tool_choice", "response_format", "format", "response_schema"}
+_FORMATTED = ("tools", "functions", "tool_choice", "response_format", "format", "response_schema")
 
 
 class PageLLM(LLM):
@@ -42,9 +42,10 @@ class PageLLM(LLM):
 
     pages: Any = Field(default=None, exclude=True, description="Where else page tags may be looked up: a PageIndex.")
     renderer: Any = Field(default=None, exclude=True, description="Measures and draws; default Renderer().")
-    draw_text: Literal["tagged", "long"] = Field(default="tagged", description="'long': draw user text over min_tokens too.")
-    min_tokens: int = Field(default=2000, description="See draw_text.")
-    budget: int | None = Field(default=None, description="Most tokens a prompt may cost; None: no limit.")
+    draw_text: Literal["tagged", "long"] = Field(default="tagged", description="'long': draw long user text and old exchanges.")
+    min_tokens: int = Field(default=2000, description="See draw_text: of a text, and of exchanges drawn together.")
+    budget: int | None = Field(default=None, description="Most tokens a prompt may cost, tools included; None: no limit.")
+    limits: Limits = Field(default=Limits(), description="Of the server, in one request: images, bytes, pixels.")
     dpi: int | None = Field(default=None, description="Resolution of page images; None: what suits style and model.")
     cite: bool = Field(default=False, description="Ask, in one line, for quotations; not with tools or structure.")
 
@@ -139,14 +140,16 @@ class PageLLM(LLM):
     def _prompt(self) -> Prompt:
         return Prompt(
             self._vision_profile(), self.renderer, pages=self.pages, draw_text=self.draw_text,
-            min_tokens=self.min_tokens, budget=self.budget, dpi=self.dpi,
+            min_tokens=self.min_tokens, budget=self.budget, dpi=self.dpi, limits=self.limits,
         )  # fmt: skip
 
-    def _prepare(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> tuple[list[Turn], ContextReport]:
-        turns, report = self._prompt().build(to_turns(messages))
-        if self.cite and report.pages and not _FORMATTED & {key for key, value in kwargs.items() if value}:
-            turns = with_cite(turns)
-        return turns, report
+    def _prepare(self, messages: Sequence[ChatMessage], kwargs: Mapping[str, Any]) -> tuple[list[Turn], ContextReport]:
+        turns, described = to_turns(messages), [kwargs[key] for key in _FORMATTED if kwargs.get(key)]
+        if self.cite and not described:
+            asked, report = self._prompt().build(with_cite(turns))
+            if report.pages:
+                return asked, report
+        return self._prompt().build(turns, described=described)
 
     def _checked(self, response: ChatResponse, report: ContextReport) -> ChatResponse:
         # not on the message: LlamaIndex writes a message's additional_kwargs into prompts made of chat history

@@ -147,6 +147,6 @@ def _response(answer: Answer) -> ChatResponse:
     message = ChatMessage(role=MessageRole.ASSISTANT, blocks=[*thinking, TextBlock(text=answer.text)])
     values: dict[str, Any] = {key: v for key in ("model", "stop_reason") if (v := getattr(answer, key))}
     if answer.usage:  # the names under which LlamaIndex counts tokens
-        values["prompt_tokens"], values["completion_tokens"] = answer.usage
+        values["prompt_tokens"], values["completion_tokens"] = answer.usage[:2]
         values["total_tokens"] = answer.usage.total_tokens
     return ChatResponse(message=message, raw=answer.raw, additional_kwargs=values)

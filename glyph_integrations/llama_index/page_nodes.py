@@ -18,16 +18,18 @@ _FOR_LLM = ("glyph_n", "glyph_source")  # what a text model may read beside the 
 
 def page_node(page: Page) -> TextNode:
     """A page as a node: its id, its raw text, `Page.to_metadata`. None of that metadata is embedded; of it an LLM that is given
-    the node as text reads the page number and the source."""
+    the node as text reads the page number and the source. Of a page without words these two are embedded too: LlamaIndex
+    silently drops a node with nothing to embed."""
     metadata = page.to_metadata()
     own = [key for key in metadata if key.startswith("glyph_")]
+    wordless = not page.text.strip()
     return TextNode(
         id_=page.id,
         text=page.text,
         metadata=metadata,
         start_char_idx=page.start,
         end_char_idx=page.end,
-        excluded_embed_metadata_keys=own,
+        excluded_embed_metadata_keys=[key for key in own if not (wordless and key in _FOR_LLM)],
         excluded_llm_metadata_keys=[key for key in own if key not in _FOR_LLM],
     )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from os import PathLike
+from typing import TYPE_CHECKING, Any
 
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle
@@ -13,10 +15,15 @@ from llama_index.core.vector_stores.types import (
     VectorStoreQueryResult,
 )
 
+from ..embedding import embed_picture
+from ..errors import QueryError
 from ..index import PageIndex
 from ..reading import REGISTRY
 from .page_nodes import pages_in
 from .vector_store import GlyphVectorStore
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 class GlyphRetriever(BaseRetriever):
@@ -62,6 +69,23 @@ class GlyphRetriever(BaseRetriever):
         if isinstance(self._pages, BaseRetriever):
             return _registered(await self._pages.aretrieve(query_bundle))
         return _scored(await self._pages.aquery(self._query(query_bundle)))
+
+    def retrieve_image(self, image: Image.Image | str | PathLike[str] | bytes) -> list[NodeWithScore]:
+        """The pages that look like a picture (a PIL image, a file of one, or its bytes), for a store with a `VisualEmbedder`.
+
+        Raises:
+            QueryError: the store's embedder embeds text, this wraps another retriever, or there is nothing on the picture.
+            DocumentError: the file cannot be read, or is no picture.
+        """
+        if isinstance(self._pages, BaseRetriever):
+            raise QueryError(f"{type(self._pages).__name__} takes no pictures; make the retriever of a GlyphVectorStore")
+        vectors: Any = embed_picture(self._pages.client.embedder, image)
+        query = VectorStoreQuery(query_embedding=vectors, similarity_top_k=self.similarity_top_k, filters=self.filters)
+        return _scored(self._pages.query(query))
+
+    async def aretrieve_image(self, image: Image.Image | str | PathLike[str] | bytes) -> list[NodeWithScore]:
+        """`retrieve_image` in a thread."""
+        return await asyncio.to_thread(self.retrieve_image, image)
 
     def _query(self, query_bundle: QueryBundle) -> VectorStoreQuery:
         return VectorStoreQuery(

@@ -21,7 +21,7 @@ from llama_index.core.settings import Settings
 from llama_index.core.types import RESPONSE_TEXT_TYPE
 from llama_index_instrumentation import get_dispatcher
 
-from ..reading import ContextBuilder, ContextReport, PageModel, Turn
+from ..reading import ContextBuilder, ContextReport, Limits, PageModel, Turn
 from ..reading.results import answer_results, with_cite
 from ..rendering import Renderer
 from ..vision import VisionProfile
@@ -47,7 +47,7 @@ class GlyphSynthesizer(BaseSynthesizer):
             unknown, pages go as text.
         budget: most tokens of the prompt. None: three quarters of the profile's or the LLM's context window, whichever is less.
         renderer: measures and draws (default ``Renderer()``).
-        order, dpi, sidecar: as for `ContextBuilder`.
+        order, dpi, sharp, crop, sidecar, limits: as for `ContextBuilder`.
         cite: ask the model, in one line, to quote with page numbers.
         streaming: answer in a stream; structured output comes whole all the same.
         empty_response: the answer when nothing was retrieved, or no page fits the budget; the model is not asked then.
@@ -71,7 +71,10 @@ class GlyphSynthesizer(BaseSynthesizer):
         *,
         order: Literal["document", "rank"] = "document",
         dpi: int | None = None,
+        sharp: int = 1,
+        crop: bool = True,
         sidecar: int = 96,
+        limits: Limits | None = None,
         cite: bool = False,
         streaming: bool = False,
         empty_response: str | None = None,
@@ -97,10 +100,10 @@ class GlyphSynthesizer(BaseSynthesizer):
             self._instructions = with_cite(self._instructions)
         if budget is None:
             budget = _default_budget(profile, llm)
-        self._builder = ContextBuilder(profile, budget, renderer, order=order, dpi=dpi, sidecar=sidecar)
-        if self._builder.budget is not None:
-            spent = self._builder.gate.count([part for turn in self._instructions for part in turn.parts])
-            self._builder.budget = max(1, self._builder.budget - spent)
+        self._builder = ContextBuilder(
+            profile, budget, renderer, order=order, dpi=dpi, sharp=sharp, crop=crop, sidecar=sidecar, limits=limits
+        )
+        self._described = [llm.output_cls.model_json_schema()] if isinstance(llm, StructuredLLM) else []
 
     # -- BaseSynthesizer ------------------------------------------------------------------------------------------------
 
@@ -190,8 +193,8 @@ class GlyphSynthesizer(BaseSynthesizer):
 
     def _context(self, question: str, nodes: Sequence[NodeWithScore]) -> tuple[list[Turn], ContextReport]:
         laid_out = as_pages([n.node for n in nodes], self._builder.gate.renderer)
-        turns, report = self._builder.build(question, [page for pages in laid_out for page in pages])
-        return [*self._instructions, *turns], report
+        pages = [page for pages in laid_out for page in pages]
+        return self._builder.build(question, pages, before=self._instructions, described=self._described)
 
     def _results(self, text: str, report: ContextReport) -> dict[str, Any]:
         return answer_results("" if self._structured else text, report, self._builder.gate.renderer)

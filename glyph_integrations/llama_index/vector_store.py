@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from llama_index.core.bridge.pydantic import Field, PrivateAttr
+from llama_index.core.embeddings import BaseEmbedding
 from llama_index.core.readers.file.base import is_default_fs
-from llama_index.core.schema import BaseNode, NodeRelationship, RelatedNodeInfo
+from llama_index.core.schema import BaseNode, ImageNode, NodeRelationship, RelatedNodeInfo, TextNode
 from llama_index.core.vector_stores.simple import DEFAULT_VECTOR_STORE, NAMESPACE_SEP
 from llama_index.core.vector_stores.types import (
     DEFAULT_PERSIST_DIR,
@@ -25,13 +27,12 @@ from llama_index.core.vector_stores.types import (
 )
 from llama_index.core.vector_stores.utils import metadata_dict_to_node, node_to_metadata_dict
 
-from ..embedding import Embedder
+from ..embedding import Embedder, TextEmbedder
 from ..errors import IndexMismatchError, QueryError
-from ..index import PageIndex
-from ..index.page_index import Mode
+from ..index import Mode, PageIndex, copy_index
 from ..page import Page
 from ..reading import REGISTRY
-from .embedding import StandInEmbedding
+from .embedding import NodeVectors, StandInEmbedding
 from .filters import REF_DOC_ID, page_filter
 from .node_parser import shared_renderer
 from .page_nodes import as_pages, page_node, plain_source
@@ -42,26 +43,34 @@ _MODES: dict[VectorStoreQueryMode, Mode] = {
     VectorStoreQueryMode.SEMANTIC_HYBRID: "hybrid",
     VectorStoreQueryMode.TEXT_SEARCH: "lexical",
     VectorStoreQueryMode.SPARSE: "lexical",
+    VectorStoreQueryMode.MMR: "hybrid",
 }
+_WEIGHED: dict[float | None, Mode] = {0.0: "lexical", 1.0: "dense"}  # the two values of ``alpha`` that name a leg
 _NODE_ID = "_node_id"  # metadata of a row: the id its node goes by, where that is not the page's own
 _OURS = {_NODE_ID, REF_DOC_ID, "_node_content", "_node_type"}
 
 
 class GlyphVectorStore(BasePydanticVectorStore):
     """Holds nodes as pages, and finds them. It embeds pages and questions itself, so no embedding model is needed:
-    pass `embed_model`, a stand-in, wherever LlamaIndex insists on one. Embeddings that nodes bring are not used.
+    pass `embed_model`, a stand-in, wherever LlamaIndex insists on one. Embeddings that nodes bring are not used, unless
+    ``use_embeddings`` says so.
 
     A node that is not a page, or whose text was edited, is kept as the pages its text fills; when it fills several, each
-    comes back as a node with ``PARENT`` pointing to the one, and the node's id still names (gets, deletes) them all.
+    comes back as a node with ``PARENT`` pointing to the one, and the node's id still names (gets, deletes) them all. An image
+    on a node that is not a page is kept; such a node comes back as an ``ImageNode``.
 
     Args:
         index: the pages; None: the index in the folder ``path``, or one in memory.
         path: see ``index``.
-        embedder: of an index opened here (default `LexicalEmbedder`).
+        embedder: of an index opened here: an `Embedder`, or a LlamaIndex ``BaseEmbedding``, which embeds pages by windows (see
+            `TextEmbedder`). Default `LexicalEmbedder`.
+        use_embeddings: take the embedding of a node that fills one page for its vector; ``embedder``, which must be the model
+            that made it, embeds the questions, and nodes that bring none.
         style: how plain nodes are laid out, as a preset or short string.
 
     Raises:
         IndexMismatchError: the index in ``path`` was made by another embedder.
+        ValueError: ``use_embeddings`` without ``embedder``.
 
     Example:
         ``VectorStoreIndex.from_vector_store(store, embed_model=store.embed_model).as_retriever()``
@@ -77,9 +86,16 @@ class GlyphVectorStore(BasePydanticVectorStore):
         self,
         index: PageIndex | None = None,
         path: str | os.PathLike[str] | None = None,
-        embedder: Embedder | None = None,
+        embedder: Embedder | BaseEmbedding | None = None,
+        use_embeddings: bool = False,
         **kwargs: Any,
     ) -> None:
+        if isinstance(embedder, BaseEmbedding):
+            embedder = TextEmbedder(embedder)
+        if use_embeddings:
+            if embedder is None:
+                raise ValueError("use_embeddings needs embedder=, the model that made the embeddings of the nodes")
+            embedder = NodeVectors(embedder)
         index = index if index is not None else PageIndex.open(path, embedder)
         super().__init__(**{**kwargs, "path": None if index.path is None else str(index.path)})
         self._index = index
@@ -105,36 +121,43 @@ class GlyphVectorStore(BasePydanticVectorStore):
         """Store nodes, replacing those with the same id; returns their ids, in order.
 
         Raises:
+            QueryError: ``use_embeddings``, and an embedding has another length than the embedder's vectors.
             PageFormatError: metadata that JSON cannot hold. Nothing of that batch is written.
             IndexLockedError: another process is writing.
         """
         latest = {node.node_id: node for node in nodes}
         rows: list[Page] = []
+        embeddings: dict[str, list[float]] = {}
         for node, pages in zip(latest.values(), as_pages(latest.values(), shared_renderer(self.style)), strict=True):
             rows += _rows(node, pages)
+            if node.embedding is not None and len(pages) == 1:
+                embeddings[pages[0].id] = node.embedding
         kept = {row.id for row in rows}
         # a page under its own id is replaced by that id; only an edited text may have been kept under another
         replaced = [page.id for page in self._rows_of(latest, searched=set(latest) - kept) if page.id not in kept]
-        self._index.add(rows)
+        embedder = self._index.embedder
+        with embedder.bringing(embeddings) if isinstance(embedder, NodeVectors) else nullcontext():
+            self._index.add(rows)
         if replaced:
             self._index.delete(replaced)
         return [node.node_id for node in nodes]
 
     def delete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
         """Delete all nodes of a document."""
-        self._index.delete(self._index.ids({REF_DOC_ID: ref_doc_id}))
+        self._index.delete(filter=page_filter(None, doc_ids=[ref_doc_id]))
 
     def delete_nodes(
         self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None, **delete_kwargs: Any
     ) -> None:
         """Delete the nodes with these ids and matching these filters, of which at least one must be given."""
-        if node_ids is None and filters is None:
+        chosen = self._filter(filters, node_ids)
+        if chosen is None:
             raise QueryError("delete_nodes needs node_ids or filters; to delete everything, call clear()")
-        self._index.delete(self._index.ids(self._filter(filters, node_ids)))
+        self._index.delete(filter=chosen)
 
     def clear(self) -> None:
         """Delete everything."""
-        self._index.delete(self._index.ids())
+        self._index.delete(filter={})
 
     # -- reading --------------------------------------------------------------------------------------------------------
 
@@ -146,13 +169,18 @@ class GlyphVectorStore(BasePydanticVectorStore):
         """The best ``similarity_top_k`` pages, best first; similarities are relevance, 0 to 1.
 
         ``DEFAULT``, ``HYBRID`` and ``SEMANTIC_HYBRID`` are the index's ``hybrid`` search, ``TEXT_SEARCH`` and ``SPARSE`` its
-        ``lexical`` one; the keyword ``mode`` (``hybrid``, ``dense`` or ``lexical``) overrides them. A query without text
-        searches with its embedding.
+        ``lexical`` one. ``MMR`` chooses, among the best, pages unlike each other: ``mmr_threshold`` is from 0 (most different)
+        to 1 (nearest; default 0.5), and as many as the keyword ``mmr_prefetch_k`` says, or ``mmr_prefetch_factor`` times the
+        pages asked for (default 4 times, at least 20), are chosen from. In each of these the keyword ``mode`` (``hybrid``,
+        ``dense`` or ``lexical``) says how pages are searched, and so do ``alpha=1`` (dense) and ``alpha=0`` (lexical); between
+        them it is the weight of the vectors (None: the index's own). ``hybrid_top_k`` is how many pages ``HYBRID`` returns,
+        where given. A query without text searches with its embedding.
 
         Raises:
-            QueryError: another mode, a filter that is not equality or membership, neither text nor embedding, k below 1.
+            QueryError: another mode, a filter that `page_filter` refuses or on a field that no page has, neither text nor
+                embedding, k below 1, an ``alpha`` or ``mmr_threshold`` beyond 0 to 1.
         """
-        mode = kwargs.get("mode") or _MODES.get(query.mode)
+        mode = kwargs.get("mode") or _WEIGHED.get(query.alpha) or _MODES.get(query.mode)
         if mode is None:
             known = ", ".join(m.value for m in _MODES)
             raise QueryError(f"query mode {query.mode.value!r} is not supported; choose one of {known}")
@@ -162,7 +190,14 @@ class GlyphVectorStore(BasePydanticVectorStore):
                 raise QueryError("a query needs query_str or query_embedding")
             asked = np.asarray(query.query_embedding, dtype=np.float32)
         chosen = self._filter(query.filters, query.node_ids or None, query.doc_ids or None)
-        hits = self._index.search(asked, query.similarity_top_k, chosen, mode)
+        k = query.similarity_top_k
+        if query.mode == VectorStoreQueryMode.MMR:
+            nearness = query.mmr_threshold if query.mmr_threshold is not None else kwargs.get("mmr_threshold", 0.5)
+            fetch_k = kwargs.get("mmr_prefetch_k") or max(20, round(k * kwargs.get("mmr_prefetch_factor", 4)))
+            hits = self._index.diverse(asked, k, fetch_k, nearness, chosen, mode, query.alpha)
+        else:
+            k = query.hybrid_top_k or k if query.mode == VectorStoreQueryMode.HYBRID else k
+            hits = self._index.search(asked, k, chosen, mode, query.alpha)
         nodes = [_node(hit.page) for hit in hits]
         REGISTRY.register(_plain(hit.page) for hit in hits)
         return VectorStoreQueryResult(nodes, [hit.relevance for hit in hits], [node.node_id for node in nodes])
@@ -174,33 +209,30 @@ class GlyphVectorStore(BasePydanticVectorStore):
         return page_filter(filters, ids, doc_ids)
 
     def _rows_of(self, node_ids: Iterable[str], searched: set[str] | None = None) -> list[Page]:
-        """The rows that these node ids name. Ids that are neither a page's nor a plain node's cost a pass over the whole
-        index, and are looked for only if they are in ``searched`` (None: all are)."""
+        """The rows that these node ids name. Ids that are neither a page's nor a plain node's are looked for in metadata, if
+        they are in ``searched`` (None: all are)."""
         node_ids = list(dict.fromkeys(node_ids))
         found = self._index.get(node_ids)
         found += [page for name in node_ids for page in self._index.pages(plain_source(name))]
         named = {page.id for page in found} | {page.source.removeprefix("/") for page in found}
         rest = [name for name in node_ids if name not in named and (searched is None or name in searched)]
         if rest:
-            found += self._index.pages(filter={_NODE_ID: {"$in": rest}})
+            found += self._index.pages(filter={_NODE_ID: {"$exists": True, "$in": rest}})  # there may be no such row
         return found
 
     # -- at rest --------------------------------------------------------------------------------------------------------
 
     def persist(self, persist_path: str, fs: Any = None) -> None:
         """Write the index to a folder beside ``persist_path``: its name with ``.json`` replaced by ``.glyph``. (A store opened
-        with ``path`` is durable there without this; then it is a copy.) See `from_persist_dir`.
+        with ``path`` is durable there without this; then it is a copy.) Nothing is embedded again; see `copy_index`, and
+        `from_persist_dir` for the way back.
 
         Raises:
             QueryError: ``fs`` is not the local file system, which SQLite needs.
         """
         folder = _folder(persist_path, fs)
-        if self._index.path is not None and Path(self._index.path).resolve() == folder.resolve():
-            return
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with PageIndex.open(folder, self._index.embedder) as copy:
-            copy.add(self._index)
-            copy.delete(set(copy.ids()) - set(self._index.ids()))
+        copy_index(self._index, folder)
 
     @classmethod
     def from_persist_path(
@@ -266,6 +298,7 @@ class GlyphVectorStore(BasePydanticVectorStore):
 def _rows(node: BaseNode, pages: Sequence[Page]) -> list[Page]:
     """Pages that carry what else there is to know of their node."""
     rows = []
+    node = _storable(node, pages)
     for page in pages:
         bare = node.model_copy(update={"metadata": {}, "embedding": None})
         if len(pages) > 1:
@@ -280,6 +313,34 @@ def _rows(node: BaseNode, pages: Sequence[Page]) -> list[Page]:
             values[_NODE_ID] = node.node_id
         rows.append(page.with_metadata(**values))
     return rows
+
+
+def _storable(node: BaseNode, pages: Sequence[Page]) -> BaseNode:
+    """A node of a kind that LlamaIndex restores whole, with the same id: it forgets the image of any other.
+
+    A page's own picture is not kept, for it can be drawn again.
+    """
+    resource = getattr(node, "image_resource", None)
+    if len(pages) == 1 and pages[0].id == node.metadata.get("glyph_id"):
+        kind: type[TextNode] = TextNode
+        changes: dict[str, Any] = {}
+    elif isinstance(node, ImageNode):
+        kind, changes = ImageNode, {}
+    elif resource is not None and (resource.data or resource.path or resource.url):
+        changes = {
+            "image": resource.data.decode("ascii") if resource.data else None,
+            "image_path": str(resource.path) if resource.path else None,
+            "image_url": str(resource.url) if resource.url else None,
+            "image_mimetype": resource.mimetype,
+        }
+        kind = ImageNode
+    else:
+        return node
+    if type(node) is kind:
+        return node
+    names = {"metadata", "id_", "relationships", "text", "start_char_idx", "end_char_idx"} | set(kind.model_fields)
+    fields = {name: getattr(node, name) for name in names if hasattr(node, name)}
+    return kind(**{**fields, **changes})
 
 
 def _plain(page: Page) -> Page:

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..page import Box, Page
-from .matching import find_near, find_words, misreads, plain_text, whole_words
+from .matching import PlainText, find_near, find_words, misreads, plain_text, whole_words
 from .placement import default_renderer
 from .quotations import Quotation, Reference, find_quotations, find_references
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from ..rendering import Renderer
+
+
+class Continuation(NamedTuple):
+    """A page that a quotation runs on to, and where it stands there: one rectangle per line, in pixels at the page style's own
+    dpi."""
+
+    page: Page
+    boxes: tuple[Box, ...]
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,7 @@ class Citation:
             False); else None.
         claimed: the page number the answer gives for it; None when it gives none.
         note: why it is not verified, or that the page number is wrong; empty when all is well.
+        continues: the pages after ``page`` that the quotation runs on to, in order; empty when it ends where it begins.
     """
 
     quote: str
@@ -45,6 +56,32 @@ class Citation:
     repaired: str | None = None
     claimed: int | None = None
     note: str = ""
+    continues: tuple[Continuation, ...] = ()
+
+    @property
+    def pages(self) -> tuple[Page, ...]:
+        """All pages that the quotation stands on; empty when nothing resolved."""
+        return () if self.page is None else (self.page, *(more.page for more in self.continues))
+
+    def pictures(self, renderer: Renderer | None = None, dpi: int | None = None) -> list[Image.Image]:
+        """Each of its pages, drawn with the cited characters marked; a bare page reference marks none.
+
+        Args:
+            renderer: draws (default ``Renderer()``).
+            dpi: resolution; default the page style's own.
+
+        Raises:
+            DocumentError: the file of a page of a PDF or an image is not at hand.
+        """
+        from ..rendering import highlight
+
+        renderer = renderer or default_renderer()
+        drawn = []
+        for page in self.pages:
+            start, end = max(0, self.start - page.start), min(self.end, page.end) - page.start
+            boxes = [box for _, box in renderer.boxes(page, start, end, dpi)] if self.quote else []
+            drawn.append(highlight(renderer.draw(page, dpi), boxes))
+        return drawn
 
     def __str__(self) -> str:
         """``57:12`` (page and line), ``57`` for a bare reference, or ``?``."""
@@ -60,15 +97,22 @@ class Citation:
             "source": page.source if page else None, "page_id": page.id if page else None, "line": self.line,
             "start": self.start, "end": self.end, "boxes": [list(box) for box in self.boxes], "repaired": self.repaired,
             "claimed": self.claimed, "note": self.note,
+            "continues": [
+                {"page": m.page.number, "page_id": m.page.id, "boxes": [list(box) for box in m.boxes]} for m in self.continues
+            ],
         }  # fmt: skip
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], page: Page | None) -> Citation:
-        """The inverse of `to_dict`; ``page`` is the one whose id is ``page_id``, if it is at hand."""
+    def from_dict(cls, values: Mapping[str, Any], find: Callable[[str], Page | None]) -> Citation:
+        """The inverse of `to_dict`; ``find`` gives the page with an id, if it is at hand. A page that is not is None, and left
+        out of ``continues``."""
+        page = find(values["page_id"]) if values["page_id"] else None
+        following = [(find(more["page_id"]), more["boxes"]) for more in values.get("continues", ())]
         return cls(
             quote=values["quote"], verified=values["verified"], page=page, line=values["line"], start=values["start"],
             end=values["end"], boxes=tuple(Box(*box) for box in values["boxes"]), repaired=values["repaired"],
             claimed=values["claimed"], note=values["note"],
+            continues=tuple(Continuation(more, tuple(Box(*box) for box in boxes)) for more, boxes in following if more),
         )  # fmt: skip
 
 
@@ -101,7 +145,7 @@ def verify_answer(text: str, pages: Iterable[Page], renderer: Renderer | None = 
         numbers = reference.numbers[1:] if id(reference) in attached else reference.numbers
         found.extend((reference.start, _bare(number, _named(given, number, reference.source))) for number in numbers)
     found.sort(key=lambda item: item[0])
-    return [_with_boxes(citation, renderer) for _, citation in found]
+    return [_with_boxes(citation, given, renderer) for _, citation in found]
 
 
 def _attach(text: str, quotations: Sequence[Quotation], references: Sequence[Reference]) -> dict[int, Reference]:
@@ -164,11 +208,11 @@ def _check(quote: str, pages: Sequence[Page], reference: Reference | None) -> Ci
     repaired = None
     if place is None and (near := _find_near(needle.rstrip(_CLOSING_MARKS), ordered)):
         place = near
-        repaired = " ".join(near.page.text[near.start : near.end].split())
+        repaired = " ".join(_text_at(near, pages).split())
     if place is None:
         return Citation(quote, False, claimed=claimed, note=note or "these words are on none of the pages given")
     page, start, end = place
-    if named and page not in named:
+    if named and not any(p.source == page.source and p.start < page.start + end and page.start + start < p.end for p in named):
         note = f"the words stand on page {page.number}, not {claimed}"
     if repaired:
         note = "; ".join(filter(None, ("the page differs by what one misread makes", note)))
@@ -212,29 +256,53 @@ def _find_stretches(stretches: Sequence[str], text: str) -> tuple[int, int] | No
     return first, at
 
 
-def _find_across(words: str, pages: Sequence[Page]) -> _Place | None:
-    """Words that begin on one page and end on a following one of the same source."""
+class _Seam(NamedTuple):
+    """The end of a page and as much after it as words can reach, as one plain text of which the first ``kept``
+    characters are on the page."""
+
+    plain: str
+    kept: int
+    head: PlainText
+    page: Page
+    following: list[Page]
+
+    def place(self, start: int, end: int) -> _Place | None:
+        """Where characters of the plain text stand; None unless they begin on the first page and end on a later one."""
+        if not 0 <= start < self.kept < end:
+            return None
+        first, _ = self.head.span(len(self.head.text) - self.kept + start, len(self.head.text))
+        left = end - self.kept
+        for page in self.following:
+            tail = plain_text(page.text)
+            if left <= len(tail.text):
+                return _Place(self.page, first, page.start - self.page.start + tail.span(0, left)[1])
+            left -= len(tail.text)
+        return None
+
+
+def _seams(length: int, pages: Sequence[Page]) -> Iterator[_Seam]:
+    """Where pages of one source follow each other, with as much on both sides as words of a length can reach."""
     following = {(p.source, p.start): p for p in pages if p.text}
-    for page in pages:
+    for page in dict.fromkeys(pages):
         head = plain_text(page.text)
-        kept = head.text[-len(words) :]
-        run: list[Page] = []  # the pages after it, as far as the words can reach
+        kept = head.text[-length:]
+        run: list[Page] = []
         reach = 0
         after = following.get((page.source, page.end))
-        while after and reach < len(words):
+        while after and reach < length:
             run.append(after)
             reach += len(plain_text(after.text).text)
             after = following.get((page.source, after.end))
-        at = (kept + "".join(plain_text(p.text).text for p in run)).find(words)
-        if not (run and kept and 0 <= at < len(kept) < at + len(words)):
-            continue
-        start, _ = head.span(len(head.text) - len(kept) + at, len(head.text))
-        left = at + len(words) - len(kept)
-        for last in run:
-            tail = plain_text(last.text)
-            if left <= len(tail.text):
-                return _Place(page, start, last.start - page.start + tail.span(0, left)[1])
-            left -= len(tail.text)
+        if run and kept:
+            yield _Seam(kept + "".join(plain_text(p.text).text for p in run), len(kept), head, page, run)
+
+
+def _find_across(words: str, pages: Sequence[Page]) -> _Place | None:
+    """Words that begin on one page and end on a following one of the same source."""
+    for seam in _seams(len(words), pages):
+        at = seam.plain.find(words)
+        if place := seam.place(at, at + len(words)):
+            return place
     return None
 
 
@@ -246,15 +314,35 @@ def _find_near(needle: str, pages: Sequence[Page]) -> _Place | None:
             near = find_near(needle, plain.text, most)
             if near and near.end > near.start and (best is None or near.edits < best[0]):
                 best = near.edits, _Place(page, *whole_words(page.text, *plain.span(near.start, near.end)))
+        for seam in _seams(len(needle) + most, pages) if best is None else ():
+            near = find_near(needle, seam.plain, most)
+            if near and (place := seam.place(near.start, near.end)):
+                best = near.edits, place
         if best:
             return best[1]
     return None
 
 
-def _with_boxes(citation: Citation, renderer: Renderer | None) -> Citation:
+def _text_at(place: _Place, pages: Sequence[Page]) -> str:
+    """The characters of a place, those on following pages included."""
+    text, at = place.page.text[place.start : place.end], place.page.end
+    following = {(p.source, p.start): p for p in pages if p.text}
+    while at < place.page.start + place.end:
+        after = following[place.page.source, at]
+        text += after.text[: place.page.start + place.end - at]
+        at = after.end
+    return text
+
+
+def _with_boxes(citation: Citation, pages: Sequence[Page], renderer: Renderer | None) -> Citation:
     page = citation.page
-    if page is None or not citation.quote or not (page.lines or page.picture):
+    if page is None or not citation.quote:
         return citation
-    start, end = citation.start - page.start, min(citation.end - page.start, len(page.text))
-    boxes = (renderer or default_renderer()).boxes(page, start, end)
-    return replace(citation, boxes=tuple(box for _, box in boxes))
+    renderer = renderer or default_renderer()
+    stands = [page, *(p for p in sorted(pages, key=lambda p: p.start) if p.source == page.source and p.start >= page.end)]
+    boxes = [
+        Continuation(p, tuple(box for _, box in renderer.boxes(p, max(0, citation.start - p.start), citation.end - p.start)))
+        if p.lines or p.picture else Continuation(p, ())
+        for p in stands if p.text and p.start < citation.end
+    ]  # fmt: skip
+    return replace(citation, boxes=boxes[0].boxes, continues=tuple(boxes[1:]))

@@ -7,16 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from ..page import Page
-from .placement import Placement
+from .excerpts import Lines
+from .placement import Candidate, Gate
+from .report import Placement
 from .turns import PagePart, Part, PicturePart, TextPart, Turn, question_of
 
 
 class Mention(NamedTuple):
-    """A page where a turn mentions it. Pages of one long text share a ``block`` number; a tag has None."""
+    """A page where a turn mentions it. Pages of one long text share a ``block`` name; a tag has none."""
 
     page: Page
     dpi: int | None = None
-    block: int | None = None
+    lines: Lines | None = None
+    block: str = ""
 
 
 Text = list[str | Mention]
@@ -28,13 +31,22 @@ Content = list[Part | Mention | Text]
 Sidecar = Callable[[str, Sequence[Placement]], str]
 """From a question and the images of a turn to the exact strings to put before them."""
 
-_LABEL_LINE = re.compile(r"(?:\A|\n)Page \d+(?: of [^\n]+)?\s*\Z")
+_LABEL_LINE = re.compile(r"(?:\A|\n)Page \d+(?: of [^\n]+)?(?:, lines \d+-\d+)?\s*\Z")
 
 
 def mentions_in(content: Content) -> list[Mention]:
     """The pages mentioned, in order."""
     flat = [piece for item in content for piece in (item if isinstance(item, list) else [item])]
     return [piece for piece in flat if isinstance(piece, Mention)]
+
+
+def as_sent(turns: Sequence[Turn], gate: Gate) -> list[Turn]:
+    """The turns as a model takes them that is handed them directly: images of pages in user turns only, each whenever the
+    model takes another."""
+    contents: list[Content] = [[Mention(*p) if isinstance(p, PagePart) else p for p in turn.parts] for turn in turns]
+    candidates = [Candidate(m.page, m.dpi, m.lines) for content in contents for m in mentions_in(content)]
+    placements = {p.page.id: p for p in gate.place(candidates, cheaper=False)}
+    return deliver(turns, contents, placements, lambda *_: "", None)
 
 
 def deliver(
@@ -100,7 +112,7 @@ def _rewrite(
             if in_place and first and placement.sent_as != "left out":
                 seen.add(item.page.id)
                 image = placement.sent_as == "image"
-                parts.append(PagePart(item.page, placement.dpi) if image else TextPart(item.page.text))
+                parts.append(placement.parts[-1] if image else TextPart(placement.text))
                 continue
             text = _rewrite_text([item], placements, seen, moved)
             opens_its_turn = turn.role == "user" and first and placement.sent_as == "image"
@@ -124,7 +136,7 @@ def _rewrite_text(
             out.append(_marker(label, "see images"))
         run.clear()
 
-    block: int | None = None
+    block = ""
     for piece in pieces:
         if isinstance(piece, str):
             close_run()
@@ -133,7 +145,7 @@ def _rewrite_text(
         placement = placements[piece.page.id]
         first = piece.page.id not in seen
         if placement.sent_as == "image":
-            if piece.block is None or piece.block != block:
+            if not piece.block or piece.block != block:
                 close_run()
             block = piece.block
             run.append(placement)
@@ -143,8 +155,11 @@ def _rewrite_text(
             close_run()
             if placement.sent_as == "left out":
                 out.append(_marker(placement.label, "left out"))
+            elif first:
+                out.append("\n" if piece.block and out and not out[-1].endswith("\n") else "")
+                out.append(f"{placement.label}\n{placement.text}")
             else:
-                out.append(f"{placement.label}\n{piece.page.text}" if first else _marker(placement.label, "see above"))
+                out.append(_marker(placement.label, "see above"))
         seen.add(piece.page.id)
     close_run()
     return "".join(out)

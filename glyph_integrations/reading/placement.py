@@ -2,121 +2,65 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import PictureSizeError
 from ..page import Page
 from ..style import PageStyle
 from ..vision import VisionProfile, count_text_tokens
-from .turns import PagePart, Part, PicturePart, TextPart
+from .excerpts import Lines, lines_text
+from .report import Placement, SentAs
+from .turns import PagePart, Part, PicturePart, TextPart, Turn
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from ..rendering import Renderer
     from ..vision.text_tokens import Tokenizer
 
 
-@dataclass(frozen=True)
-class Placement:
-    """What was decided for one page.
-
-    Attributes:
-        page: the page.
-        sent_as: ``image``, ``text`` or ``left out``.
-        tokens: what it costs in the prompt, its label included; 0 when left out.
-        text_tokens: what its text costs or would cost, its label included.
-        image_tokens: what its image costs or would cost, its label included; None when the model has no vision profile.
-        dpi: the resolution of the image; None when it is not an image.
-        label: how the prompt names it: ``Page 57``, or ``Page 57 of jane_eyre.txt`` when several sources are in the prompt.
-        reason: why, in a few words.
-    """
-
-    page: Page
-    sent_as: Literal["image", "text", "left out"]
-    tokens: int
-    text_tokens: int
-    image_tokens: int | None
-    dpi: int | None
-    label: str
-    reason: str
-
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        """Label and image, or labelled text, or nothing."""
-        if self.sent_as == "image":
-            return TextPart(self.label), PagePart(self.page, self.dpi)
-        return (TextPart(f"{self.label}\n{self.page.text}"),) if self.sent_as == "text" else ()
-
-    def left_out(self, reason: str) -> Placement:
-        """The same page, not sent."""
-        return replace(self, sent_as="left out", tokens=0, dpi=None, reason=reason)
-
-
-@dataclass(frozen=True)
-class ContextReport:
-    """What became of every page of a prompt, and what it all costs, in tokens of the model.
-
-    Attributes:
-        placements: one per page, best first; a page that came twice has one placement.
-        tokens: all tokens of the prompt's parts. What a chat template adds around turns, a few tokens each, is not included.
-        sidecar_tokens: of these, the exact strings given as text before the images.
-        budget: the limit that was kept; None: no limit.
-        exact: whether text tokens were counted by a real tokenizer (False: estimated).
-    """
-
-    placements: tuple[Placement, ...]
-    tokens: int
-    sidecar_tokens: int
-    budget: int | None
-    exact: bool
-
-    @property
-    def pages(self) -> tuple[Page, ...]:
-        """The pages that were sent, as image or as text: what `verify_answer` is to be given."""
-        return tuple(p.page for p in self.placements if p.sent_as != "left out")
-
-    @property
-    def images(self) -> tuple[Placement, ...]:
-        """The pages sent as images."""
-        return tuple(p for p in self.placements if p.sent_as == "image")
-
-    @property
-    def left_out(self) -> tuple[Placement, ...]:
-        """The pages that were not sent."""
-        return tuple(p for p in self.placements if p.sent_as == "left out")
-
-    @property
-    def image_tokens(self) -> int:
-        """Tokens spent on pages as images, labels included."""
-        return sum(p.tokens for p in self.images)
-
-    @property
-    def text_tokens_replaced(self) -> int:
-        """Text tokens that these images stand for, labels included."""
-        return sum(p.text_tokens for p in self.images)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values without page objects, for response metadata."""
-        return {
-            "tokens": self.tokens, "image_tokens": self.image_tokens, "text_tokens_replaced": self.text_tokens_replaced,
-            "sidecar_tokens": self.sidecar_tokens, "budget": self.budget, "exact": self.exact,
-            "pages": [
-                {
-                    "page": p.page.number, "source": p.page.source, "id": p.page.id, "sent_as": p.sent_as, "tokens": p.tokens,
-                    "text_tokens": p.text_tokens, "image_tokens": p.image_tokens, "dpi": p.dpi, "reason": p.reason,
-                }
-                for p in self.placements
-            ],
-        }  # fmt: skip
+_TURN = 5  # tokens that a chat template puts around a turn: begin, role, newline, end, newline (ChatML; others have 2 to 6)
+_REPLY = 3  # and to begin the answer
+_DESCRIBED = 40  # and to introduce tools or a schema
 
 
 class Candidate(NamedTuple):
-    """A page to place; ``dpi`` None lets the gate choose."""
+    """A page to place; ``dpi`` None lets the gate choose; ``lines`` None means all of it; ``named`` says whether its label
+    tells the source (None: where the candidates have several)."""
 
     page: Page
     dpi: int | None = None
+    lines: Lines | None = None
+    named: bool | None = None
+
+
+class Limits(NamedTuple):
+    """What a server takes in one request. None: as far as is known, no limit.
+
+    Attributes:
+        images: most pictures.
+        bytes: most bytes of all pictures together, in base64 as they are sent.
+        pixels: most pixels of one picture.
+    """
+
+    images: int | None = None
+    bytes: int | None = None
+    pixels: int | None = None
+
+
+class Room(NamedTuple):
+    """What is left of a budget and of a server's limits; None: no limit."""
+
+    tokens: int | None
+    images: int | None
+    bytes: int | None
+
+    def less(self, tokens: int, images: int = 0, size: int = 0) -> Room:
+        """What is left when this is taken."""
+        return Room(*(left if left is None else left - used for left, used in zip(self, (tokens, images, size), strict=True)))
 
 
 class Gate:
@@ -127,6 +71,7 @@ class Gate:
         renderer: measures and draws the images (default ``Renderer()``).
         dpi: resolution of the images. None: the page style's own, or the one recommended for the model if that is higher.
         tokenizer: passed to `count_text_tokens`.
+        limits: of the server, beside the profile's own `max_images`.
 
     Raises:
         UnknownModelError: no profile is known under the name ``vision``.
@@ -138,10 +83,14 @@ class Gate:
         renderer: Renderer | None = None,
         dpi: int | None = None,
         tokenizer: Tokenizer | str | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self.vision = None if vision is None else VisionProfile.get(vision)
         self.dpi = dpi
         self.tokenizer = tokenizer
+        limits = limits or Limits()
+        most = [n for n in (limits.images, self.vision.max_images if self.vision else None) if n is not None]
+        self.limits = limits._replace(images=min(most, default=None))
         self._renderer = renderer
 
     @cached_property
@@ -165,7 +114,7 @@ class Gate:
             if isinstance(part, TextPart):
                 total += self.count_text(part.text)
             elif isinstance(part, PagePart):
-                total += self._image_tokens(part.page, self.dpi_of(*part))
+                total += self._image_tokens(part.page, self.dpi_of(part.page, part.dpi), part.lines)
             elif isinstance(part, PicturePart) and self.vision:
                 total += _picture_tokens(part.data, self.vision)
         return total
@@ -177,67 +126,140 @@ class Gate:
 
     def png(self, part: PagePart) -> bytes:
         """The picture of a page part, as sent to this model."""
-        return self.renderer.png(part.page, dpi=self.dpi_of(*part), vision=self.vision)
+        dpi = self.dpi_of(part.page, part.dpi)
+        return self.renderer.png(part.page, dpi=dpi, vision=self.vision, lines=part.lines)
 
-    def place(self, candidates: Sequence[Candidate], budget: int | None = None, *, cheaper: bool = True) -> list[Placement]:
+    def image(self, part: PagePart) -> Image.Image:
+        """The same picture for a model in this process."""
+        dpi = self.dpi_of(part.page, part.dpi)
+        return self.renderer.draw(part.page, dpi=dpi, vision=self.vision, lines=part.lines)
+
+    def overhead(self, turns: Sequence[Turn], described: Iterable[Any] = ()) -> int:
+        """Tokens of a prompt that are in no part, estimated: what a chat template puts around turns, tool calls, and
+        descriptions of tools or of structured output (anything that can be written as JSON)."""
+        calls = sum(self.count_text(f"{call.name}{call.arguments}") + _TURN for turn in turns for call in turn.tool_calls)
+        shown = [json.dumps(value, ensure_ascii=False, default=str) for value in described]
+        return _TURN * len(turns) + _REPLY + calls + sum(map(self.count_text, shown)) + (_DESCRIBED if shown else 0)
+
+    # -- placing --------------------------------------------------------------------------------------------------------
+
+    def place(
+        self,
+        candidates: Sequence[Candidate],
+        budget: int | None = None,
+        *,
+        cheaper: bool = True,
+        pictures: Sequence[PicturePart] = (),
+    ) -> list[Placement]:
         """How each page is sent. Pages are taken in the order given, each as what costs less, while they fit ``budget``
         tokens; one that does not fit is left out, and a smaller one after it may still fit. The same page twice is placed once.
 
-        A page is an image only when that costs less than its text (``cheaper=False``: whenever the model takes images), and at
-        most `VisionProfile.max_images` are. A page of a PDF or an image on which no text is known is an image or left out; one
-        whose file is not at hand is text or left out.
+        A page is an image only when that costs less than its text (``cheaper=False``: whenever the model takes images), and
+        only within the `limits`, of which other ``pictures`` of the prompt take their share. A page of a PDF or an image on
+        which no text is known is an image or left out; one whose file is not at hand is text or left out.
         """
-        first: dict[str, Candidate] = {}
+        candidates = unique(candidates)
+        labels, room = labels_of(candidates), self.room(budget, pictures)
+        placed = []
         for candidate in candidates:
-            first.setdefault(candidate.page.id, candidate)
-        candidates = list(first.values())
-        several = len({c.page.source for c in candidates}) > 1
-        left, images, placed = budget, 0, []
-        for page, dpi in candidates:
-            source = " ".join(page.source.split())  # a name is data: it opens no line of its own in the prompt
-            label = f"{page.label} of {source}" if several and source else page.label
-            dpi = self.dpi_of(page, dpi)
-            text_tokens = self.count_text(f"{label}\n{page.text}")
-            image_tokens, refused = self._image_cost(page, dpi, label)
-            wordless = page.picture is not None and not page.text.strip()
-            sent_as: Literal["image", "text", "left out"] = "text"
-            cost = text_tokens
-            if image_tokens is None or refused:
-                reason = refused
-            elif cheaper and not wordless and image_tokens >= text_tokens:
-                reason = "its text costs no more than its image"
-            elif self.vision and self.vision.max_images is not None and images >= self.vision.max_images:
-                reason = f"the model takes at most {self.vision.max_images} images"
-            else:
-                sent_as, cost = "image", image_tokens
-                reason = "its image costs less than its text" if cheaper else "as asked"
-                reason = "no text is known of it" if wordless else reason
-            if wordless and sent_as == "text":
-                sent_as, reason, cost = "left out", f"no text is known of it, and {reason}", 0
-            if left is not None and cost > left:
-                sent_as, reason, cost = "left out", f"{cost} tokens, and {left} of the budget were left", 0
-            if left is not None:
-                left -= cost
-            images += sent_as == "image"
-            placed.append(
-                Placement(page, sent_as, cost, text_tokens, image_tokens, dpi if sent_as == "image" else None, label, reason)
-            )
+            placement, room = self.place_one(candidate, labels[candidate.page.id], room, cheaper=cheaper)
+            placed.append(placement)
         return placed
 
-    def _image_cost(self, page: Page, dpi: int, label: str) -> tuple[int | None, str]:
+    def room(self, budget: int | None = None, pictures: Sequence[PicturePart] = ()) -> Room:
+        """What a prompt may hold beside some pictures."""
+        room = Room(budget, self.limits.images, self.limits.bytes)
+        return room.less(0, len(pictures), sum(_base64_size(p.data) for p in pictures))
+
+    def place_one(self, candidate: Candidate, label: str, room: Room, *, cheaper: bool = True) -> tuple[Placement, Room]:
+        """How one page is sent, and what room that leaves."""
+        page, dpi, lines, _ = candidate
+        label = f"{label}, lines {lines[0]}-{lines[1]}" if lines else label
+        dpi = self.dpi_of(page, dpi)
+        text = lines_text(page, lines) if lines else page.text
+        text_tokens = self.count_text(f"{label}\n{text}")
+        image_tokens, refused = self._image_cost(page, dpi, lines, label)
+        wordless = page.picture is not None and not page.text.strip()
+        sent_as: SentAs = "text"
+        cost, size = text_tokens, 0
+        if image_tokens is None or refused:
+            reason = refused
+        elif cheaper and not wordless and image_tokens >= text_tokens:
+            reason = "its text costs no more than its image"
+        elif limit := self._over_limit(page, dpi, lines, room):
+            reason = limit
+        else:
+            sent_as, cost = "image", image_tokens
+            reason = "its image costs less than its text" if cheaper else "as asked"
+            reason = "no text is known of it" if wordless else reason
+            size = self._size(page, dpi, lines)
+        if wordless and sent_as == "text":
+            sent_as, reason, cost = "left out", f"no text is known of it, and {reason}", 0
+        if room.tokens is not None and cost > room.tokens:
+            sent_as, reason, cost, size = "left out", f"{cost} tokens, and {max(0, room.tokens)} of the budget were left", 0, 0
+        image = sent_as == "image"
+        placement = Placement(
+            page, sent_as, cost, text_tokens, image_tokens, dpi if image else None, label, reason,
+            None if sent_as == "left out" else lines,
+        )  # fmt: skip
+        return placement, room.less(cost, int(image), size)
+
+    def freed(self, room: Room, placement: Placement) -> Room:
+        """The room there is when a placement is taken back."""
+        if placement.sent_as != "image":
+            return room.less(-placement.tokens)
+        return room.less(-placement.tokens, -1, -self._size(placement.page, placement.dpi, placement.lines))
+
+    def _over_limit(self, page: Page, dpi: int, lines: Lines | None, room: Room) -> str:
+        """Which limit of the server an image would break; empty when none."""
+        if room.images is not None and room.images < 1:
+            return f"the model takes at most {self.limits.images} images"
+        if self.limits.pixels is not None:
+            width, height = self.renderer.size(page, dpi=dpi, vision=self.vision, lines=lines)
+            if width * height > self.limits.pixels:
+                return f"its image has {width * height:,} pixels, and the server takes at most {self.limits.pixels:,}"
+        if room.bytes is not None and (size := self._size(page, dpi, lines)) > room.bytes:
+            return (
+                f"its image has {size:,} bytes, and of the {self.limits.bytes:,} that the server takes {room.bytes:,} were left"
+            )
+        return ""
+
+    def _size(self, page: Page, dpi: int | None, lines: Lines | None) -> int:
+        """Bytes of an image as it is sent; 0 when nobody asks."""
+        return _base64_size(self.png(PagePart(page, dpi, lines))) if self.limits.bytes is not None else 0
+
+    def _image_cost(self, page: Page, dpi: int, lines: Lines | None, label: str) -> tuple[int | None, str]:
         """What a page costs as an image, None where nothing is known of that; and why it cannot be one, empty when it can."""
         if self.vision is None:
             return None, "the model takes no images"
         if page.picture is None:
-            return self.count_text(label) + self._image_tokens(page, dpi), ""
+            return self.count_text(label) + self._image_tokens(page, dpi, lines), ""
         try:  # a file's pages have any shape
-            tokens = self.count_text(label) + self._image_tokens(page, dpi)
+            tokens = self.count_text(label) + self._image_tokens(page, dpi, lines)
         except PictureSizeError as error:
             return None, str(error)
         return tokens, self.renderer.missing_file(page)
 
-    def _image_tokens(self, page: Page, dpi: int) -> int:
-        return self.vision.count(*self.renderer.size(page, dpi=dpi, vision=self.vision)) if self.vision else 0
+    def _image_tokens(self, page: Page, dpi: int, lines: Lines | None) -> int:
+        return self.vision.count(*self.renderer.size(page, dpi=dpi, vision=self.vision, lines=lines)) if self.vision else 0
+
+
+def unique(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Each page once, as it came first."""
+    first: dict[str, Candidate] = {}
+    for candidate in candidates:
+        first.setdefault(candidate.page.id, candidate)
+    return list(first.values())
+
+
+def labels_of(candidates: Sequence[Candidate]) -> dict[str, str]:
+    """How a prompt with these pages names each, by page id."""
+    several = len({c.page.source for c in candidates}) > 1
+    labels = {}
+    for page, _, _, named in candidates:
+        source = " ".join(page.source.split())  # a name is data: it opens no line of its own in the prompt
+        labels[page.id] = f"{page.label} of {source}" if source and (several if named is None else named) else page.label
+    return labels
 
 
 @cache
@@ -246,6 +268,10 @@ def default_renderer() -> Renderer:
     from ..rendering import Renderer
 
     return Renderer()
+
+
+def _base64_size(data: bytes) -> int:
+    return -(-len(data) // 3) * 4
 
 
 def _picture_tokens(data: bytes, vision: VisionProfile) -> int:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import BudgetError
 from ..vision import VisionProfile
 from .delivery import Content, Mention, Sidecar, Text, deliver, mentions_in
 from .exact_strings import exact_strings
-from .placement import Candidate, ContextReport, Gate, Placement
+from .history import Stretch, old_stretches
+from .placement import Candidate, Gate, Limits, labels_of, unique
 from .registry import REGISTRY, PageSource
+from .report import ContextReport, Placement
 from .tags import split_tags
-from .turns import PagePart, PicturePart, TextPart, Turn
+from .tiers import cut_to_fit
+from .turns import PagePart, Part, PicturePart, TextPart, Turn, question_of
 
 if TYPE_CHECKING:
     from ..rendering import Renderer
@@ -27,10 +30,13 @@ class Prompt:
         renderer: measures and draws (default ``Renderer()``).
         pages: where tags may be looked up besides the registry of this process (a `PageIndex` or a function from id to page).
         draw_text: ``tagged`` (only tagged pages become images) or ``long`` (user text over ``min_tokens`` too, but never its
-            question, system text or tool text).
-        min_tokens: see ``draw_text``.
-        budget: most tokens all parts may cost; pages of the latest turns are kept first. None: no limit.
-        dpi, sidecar, tokenizer: as for `ContextBuilder`; the sidecar's limit holds for each turn with images.
+            question, and old exchanges of the conversation; never system text).
+        min_tokens: see ``draw_text``; old exchanges are drawn whenever so many tokens of them have gathered.
+        budget: most tokens the prompt may cost; pages of the latest turns are kept first, and of one that does not fit whole
+            the lines that match the question. None: no limit.
+        dpi: resolution of the images. None: the page style's own, or the one recommended for the model if that is higher.
+            All pages are drawn alike, so that what was sent once stays the same as the conversation goes on.
+        sidecar, tokenizer, limits: as for `ContextBuilder`; the sidecar's limit holds for each turn with images.
 
     Raises:
         UnknownModelError: no profile is known under the name ``vision``.
@@ -49,19 +55,22 @@ class Prompt:
         dpi: int | None = None,
         sidecar: int = 96,
         tokenizer: Tokenizer | str | None = None,
+        limits: Limits | None = None,
     ) -> None:
         if budget is not None and budget < 1:
             raise ValueError(f"budget={budget}: must be at least 1 token, or None")
         if draw_text not in ("tagged", "long"):
             raise ValueError(f"draw_text={draw_text!r}: choose tagged or long")
-        self.gate = Gate(vision, renderer, dpi, tokenizer)
+        self.gate = Gate(vision, renderer, dpi, tokenizer, limits)
         self.pages = pages
         self.draw_text = draw_text
         self.min_tokens = min_tokens
         self.budget = budget
         self.sidecar = sidecar
 
-    def build(self, turns: Sequence[Turn], question: str | None = None) -> tuple[list[Turn], ContextReport]:
+    def build(
+        self, turns: Sequence[Turn], question: str | None = None, described: Iterable[Any] = ()
+    ) -> tuple[list[Turn], ContextReport]:
         """The turns to send, and what became of every page.
 
         - Page tags that resolve, pictures that this process drew, and `PagePart` become pages; all else stays as it is.
@@ -70,22 +79,30 @@ class Prompt:
           them, which is added (``origin=None``) when there is none. Other pictures in system and tool turns move with it.
         - A user turn whose pages already follow their labels, as `ContextBuilder` makes it, keeps its order.
         - A page sent as text stands, labelled, where its tag was.
+        - With ``draw_text="long"``, old exchanges (a user's turn and all up to the next) become pages that open the user turn
+          after them; the last exchange and the question never do. They are cut at fixed places: what was drawn once is drawn
+          the same as the conversation goes on.
         - Assistant turns and opaque parts pass through; a turn without pages is returned as the same object.
 
         Args:
             turns: the conversation.
             question: what is asked, if the last user turn's text outside tags is not it.
+            described: what else the request describes to the model (tools, a schema for its answer), to be counted.
 
         Raises:
             BudgetError: the text alone does not fit the budget.
         """
+        described = tuple(described)
         contents = [self._content(turn, number, question) for number, turn in enumerate(turns, 1)]
-        candidates = [Candidate(m.page, m.dpi) for content in reversed(contents) for m in mentions_in(content)]
-        placements = self.gate.place(candidates)
+        turns, contents = self._with_history(turns, contents)
+        candidates = self._candidates(contents)
+        labels = labels_of(candidates)
+        pictures = [item for content in contents for item in content if isinstance(item, PicturePart)]
+        placements = self.gate.place(candidates, pictures=pictures)
 
         def send(sidecar: Sidecar = lambda *_: "") -> tuple[list[Turn], int]:
-            out = deliver(turns, contents, {p.page.id: p for p in placements}, sidecar, question)
-            return out, sum(self.gate.count(turn.parts) for turn in out)
+            out = _joined(deliver(turns, contents, {p.page.id: p for p in placements}, sidecar, question))
+            return out, sum(self.gate.count(turn.parts) for turn in out) + self.gate.overhead(out, described)
 
         delivered, tokens = send()
         if self.budget is not None and tokens > self.budget:
@@ -93,9 +110,15 @@ class Prompt:
             _, bare = send()
             if bare > self.budget:
                 raise BudgetError(
-                    f"the text alone takes {bare} tokens of a budget of {self.budget}; shorten it or raise the budget"
+                    f"the text alone takes {bare} tokens of a budget of {self.budget} (the chat template and descriptions of "
+                    "tools included, estimated); shorten it or raise the budget"
                 )
-            placements = self.gate.place(candidates, self.budget - bare)
+            room = self.gate.room(self.budget - bare, pictures)
+            placements = []
+            for candidate in candidates:
+                placement, room = self.gate.place_one(candidate, labels[candidate.page.id], room)
+                placements.append(placement)
+            cut_to_fit(self.gate, question or question_of(turns), placements, labels, room)
             delivered, tokens = send()
             while tokens > self.budget:  # a page that joins a text may cost a token more than it does alone
                 last = max(i for i, p in enumerate(placements) if p.sent_as != "left out")
@@ -106,7 +129,8 @@ class Prompt:
         plain = tokens
         if self.sidecar > 0 and placements:
             delivered, tokens = send(self._sidecar(None if self.budget is None else self.budget - plain))
-        report = ContextReport(tuple(placements), tokens, tokens - plain, self.budget, self.gate.exact)
+        overhead = self.gate.overhead(delivered, described)
+        report = ContextReport(tuple(placements), tokens, tokens - plain, self.budget, self.gate.exact, overhead)
         return delivered, report
 
     def png(self, part: PagePart) -> bytes:
@@ -151,8 +175,45 @@ class Prompt:
         head, body, tail = split_question(text, question, self.gate.count_text) if holds_question else ("", text, "")
         if self.gate.count_text(body) <= self.min_tokens:
             return None
-        pages = self.gate.renderer.paginate(body, source=f"message {number}")
-        return [head, *(Mention(page, block=number) for page in pages), tail]
+        return [head, *self._drawn(body, f"message-{number}"), tail]
+
+    def _drawn(self, text: str, name: str) -> list[Mention]:
+        pages = list(self.gate.renderer.paginate(text, source=name))
+        REGISTRY.register(pages)  # so that citations find them
+        return [Mention(page, block=name) for page in pages]
+
+    def _with_history(self, turns: Sequence[Turn], contents: list[Content]) -> tuple[list[Turn], list[Content]]:
+        """The turns with old exchanges replaced by a turn each that mentions their pages."""
+        out_turns: list[Turn] = []
+        out_contents: list[Content] = []
+        at = 0
+        for number, stretch in enumerate(self._old(turns, contents), 1):
+            story: Text = [*self._drawn(stretch.text, f"earlier-conversation-{number}")]
+            out_turns += [*turns[at : stretch.first], Turn("user", "", origin=_HISTORY)]
+            out_contents += [*contents[at : stretch.first], [story]]
+            at = stretch.last
+        return [*out_turns, *turns[at:]], [*out_contents, *contents[at:]]
+
+    def _old(self, turns: Sequence[Turn], contents: Sequence[Content]) -> list[Stretch]:
+        if self.draw_text != "long" or self.gate.vision is None:
+            return []
+        plain = [all(isinstance(item, TextPart) for item in content) for content in contents]
+        return old_stretches(turns, plain, self.min_tokens, self.gate.count_text)
+
+    @staticmethod
+    def _candidates(contents: Sequence[Content]) -> list[Candidate]:
+        """The pages mentioned, those of the latest turns first. A label tells the source where this turn or an earlier one has
+        pages of another, so that later turns change nothing before them."""
+        sources: set[str] = set()
+        found: dict[str, Candidate] = {}
+        by_turn: list[list[Candidate]] = []
+        for content in contents:
+            mentions = mentions_in(content)
+            sources |= {m.page.source for m in mentions if not m.block}
+            for page, dpi, lines, block in mentions:
+                found.setdefault(page.id, Candidate(page, dpi, lines, bool(block) or len(sources) > 1))
+            by_turn.append([found[m.page.id] for m in mentions])
+        return unique(candidate for candidates in reversed(by_turn) for candidate in candidates)
 
     def _sidecar(self, room: int | None) -> Sidecar:
         left = room
@@ -160,12 +221,28 @@ class Prompt:
         def sidecar(question: str, images: Sequence[Placement]) -> str:
             nonlocal left
             limit = self.sidecar if left is None else min(self.sidecar, left)
-            text = exact_strings(question, [(p.label, p.page) for p in images], limit, self.gate.count_text)
+            text = exact_strings(question, [(p.label, p.text) for p in images], limit, self.gate.count_text)
             if left is not None:
                 left -= self.gate.count_text(text)
             return text
 
         return sidecar
+
+
+_HISTORY = object()  # origin of a turn that stands for old exchanges until it is joined with the next
+
+
+def _joined(turns: Sequence[Turn]) -> list[Turn]:
+    """The turns, those that stand for old exchanges joined with the user turn that follows."""
+    out: list[Turn] = []
+    opening: tuple[Part, ...] = ()
+    for turn in turns:
+        if turn.origin is _HISTORY:
+            opening += turn.parts
+        else:
+            out.append(turn.with_parts((*opening, *turn.parts)) if opening else turn)
+            opening = ()
+    return out
 
 
 _SHORT = 200  # tokens: a first or last paragraph no longer than this is an instruction or a question

@@ -9,8 +9,8 @@ from typing import Any
 from ..page import Page
 from ..rendering import Renderer
 from .citations import Citation, verify_answer
-from .placement import ContextReport
 from .registry import REGISTRY, PageSource
+from .report import ContextReport
 from .turns import TextPart, Turn
 
 _CITE = "Quote the words you rely on, in quotation marks, each with its page, as in “…” (Page 7)."
@@ -39,12 +39,8 @@ def read_citations(values: Mapping[str, Any], pages: PageSource | None = None, k
         known: pages at hand, asked first. The page of a citation that is found nowhere is None.
     """
     here = {page.id: page for page in known}
-    found = []
-    for entry in values.get("citations", ()):
-        page_id = entry["page_id"]
-        page = here.get(page_id) or REGISTRY.find(page_id, pages) if page_id else None
-        found.append(Citation.from_dict(entry, page))
-    return found
+    entries = values.get("citations", ())
+    return [Citation.from_dict(entry, lambda page_id: here.get(page_id) or REGISTRY.find(page_id, pages)) for entry in entries]
 
 
 def _is_json(text: str) -> bool:

@@ -38,7 +38,7 @@ _ESCAPED = re.compile(
     rf"&lt;(?:page n={_QUOTE}(\d{{1,9}}){_QUOTE} source={_QUOTE}((?:(?!&quot;|&#34;|&lt;|&gt;)[^<>\n])*){_QUOTE} "
     rf"id={_QUOTE}([0-9a-f]{{32}}){_QUOTE}&gt;|(/page&gt;)|page\b)"
 )
-_MARKER = re.compile(r"\[pages? \d+(?:-\d+)?(?: of [^\]\n]*)?: (?:see images?|see above|left out)\]")
+_MARKER = re.compile(r"\[pages? \d+(?:-\d+)?(?: of [^\]\n]*)?(?:, lines \d+-\d+)?: (?:see images?|see above|left out)\]")
 
 
 def page_tag(page: Page) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 from ..page import Page
+from .excerpts import lines_text
 from .tags import outside_tags
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -21,10 +23,17 @@ class TextPart(NamedTuple):
 
 
 class PagePart(NamedTuple):
-    """A page, sent as an image drawn at ``dpi`` (None: the dpi of the page's own style)."""
+    """A page, sent as an image drawn at ``dpi`` (None: the dpi of the page's own style), whole or only its ``lines`` (first and
+    last, from 1)."""
 
     page: Page
     dpi: int | None = None
+    lines: tuple[int, int] | None = None
+
+    @property
+    def text(self) -> str:
+        """The text that the image shows."""
+        return lines_text(self.page, self.lines) if self.lines else self.page.text
 
 
 class PicturePart(NamedTuple):
@@ -113,19 +122,28 @@ class Turn:
         return replace(self, parts=tuple(parts))
 
 
+_PAGE_LABEL = re.compile(r"(?:\A|\n)Page \d+(?: of [^\n]+|, lines \d+-\d+)?\s*\Z")
 _LABEL = r"(?:question|query|问题|問題|질문|質問|вопрос|frage|pregunta)"
 _LABELLED_QUESTION = re.compile(rf"^[ \t>*#]*{_LABEL}[ \t*]*[:：][ \t*]*(\S.*(?:\n(?![^\n]{{0,30}}[:：]).+)*)", re.I | re.M)
 
 
 def question_of(turns: Sequence[Turn]) -> str:
-    """What is being asked: the last user turn that has text after its pages; of that text the last paragraph labelled
-    ``Question:`` or ``Query:`` where a prompt template wrote one, else all of it, outside page tags and page markers."""
+    """What is being asked: the last user turn that has text after its pages, and after its pictures where these are labelled as
+    pages or have text after them; of that text the last paragraph labelled ``Question:`` or ``Query:`` where a prompt template
+    wrote one, else all of it, outside page tags and page markers."""
     for turn in reversed(turns):
         if turn.role != "user":
             continue
         last_page = max((i for i, p in enumerate(turn.parts) if isinstance(p, PagePart)), default=-1)
-        text = outside_tags(turn.with_parts(turn.parts[last_page + 1 :]).text).strip()
+        last_image = max((i for i, p in enumerate(turn.parts) if isinstance(p, PagePart | PicturePart)), default=-1)
+        text = outside_tags(turn.with_parts(turn.parts[last_image + 1 :]).text).strip()
+        if not text and not any(_labels_a_picture(*pair) for pair in pairwise(turn.parts)):
+            text = outside_tags(turn.with_parts(turn.parts[last_page + 1 :]).text).strip()
         if text:
             labelled = _LABELLED_QUESTION.findall(text)
             return str(labelled[-1]).strip() if labelled else text
     return ""
+
+
+def _labels_a_picture(part: Part, following: Part) -> bool:
+    return isinstance(part, TextPart) and isinstance(following, PicturePart) and bool(_PAGE_LABEL.search(part.text))

@@ -53,5 +53,7 @@ def picture_rows(page: Page, lines: Lines, dpi: int) -> tuple[int, int]:
 def _checked(page: Page, lines: Lines, count: int) -> Lines:
     first, last = lines
     if not 1 <= first <= last <= count:
-        raise ValueError(f"lines={lines}: {page.label.lower()} has lines 1 to {count}" if count else f"{page.label} has no lines")
+        raise ValueError(
+            f"lines={lines}: {page.label.lower()} has lines 1 to {count}" if count else f"{page.label} has no lines"
+        )
     return first, last

@@ -62,7 +62,7 @@ def draw_frame(data: bytes, index: int, width: int, height: int, label: str) -> 
 
     with _opened(data, label) as image:
         _seek(image, index, label)
-        frame = _grey(ImageOps.exif_transpose(image))
+        frame = grey(ImageOps.exif_transpose(image))
         return frame if frame.size == (width, height) else frame.resize((width, height), Image.Resampling.LANCZOS)
 
 
@@ -104,7 +104,7 @@ def _check_strips(image: Image.Image, size: int, label: str) -> None:
             raise DocumentError(f"{label}: frame {image.tell() + 1} goes beyond the end of the file: it is truncated")
 
 
-def _grey(image: Image.Image) -> Image.Image:
+def grey(image: Image.Image) -> Image.Image:
     """Any mode as ``L``."""
     import numpy as np
     from PIL import Image

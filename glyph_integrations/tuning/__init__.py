@@ -1,8 +1,7 @@
 """How legible a style is, measured by reading its pages back."""
 
-from .engines import RapidOcrReader, TesseractReader, open_reader
+from ..ocr import CachedReader, RapidOcrReader, Reader, Stretch, TesseractReader, open_reader
 from .legibility import Confusion, Legibility, LineReading, measure_legibility
-from .reader import CachedReader, Reader, Stretch
 
 __all__ = [
     "CachedReader",

@@ -13,16 +13,14 @@ from typing import NamedTuple
 from PIL import Image, ImageOps
 
 from ..errors import DocumentError, ModelError
+from ..ocr import Reader, Stretch
+from ..ocr.transcript import BORDER, CROP_LINES
 from ..page import Page
 from ..rendering import Renderer
 from ..sources import SourceDocument
 from ..style import PageStyle
 from ..vision import VisionProfile
 from .edit_distance import Edit, edits, normalize
-from .reader import Reader, Stretch
-
-CROP_LINES = 12  # engines take time out of proportion for more
-_BORDER = 16  # pixels around a crop: engines lose what touches the edge
 
 
 class Confusion(NamedTuple):
@@ -248,9 +246,9 @@ def _read(renderer: Renderer, crop: Crop, reader: Reader, upscale: float) -> lis
     if upscale != 1:
         size = max(1, round(image.width * upscale)), max(1, round(image.height * upscale))
         image = image.resize(size, Image.Resampling.BICUBIC)
-    image = ImageOps.expand(image, _BORDER, page.style.background)
+    image = ImageOps.expand(image, BORDER, page.style.background)
     rows = {
-        line: (_BORDER + box.top * upscale, _BORDER + box.bottom * upscale)
+        line: (BORDER + box.top * upscale, BORDER + box.bottom * upscale)
         for line, box in renderer.boxes(page, 0, len(page.text))
     }
     read = assign(reader.read(image), rows)
@@ -280,8 +278,8 @@ def assign(stretches: Iterable[Stretch], rows: dict[int, tuple[float, float]]) -
         rows: top and bottom of each line.
     """
     found: dict[int, list[str]] = {}
-    for text, top, bottom in stretches:
+    for stretch in stretches:
         if rows:
-            nearest = min(rows, key=lambda line: abs(sum(rows[line]) - top - bottom))
-            found.setdefault(nearest, []).append(text)
+            nearest = min(rows, key=lambda line: abs(sum(rows[line]) - stretch.top - stretch.bottom))
+            found.setdefault(nearest, []).append(stretch.text)
     return found

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from .chat import ChatForm
 from .counting import Counting, LongestEdge, SmartResize
 from .profile import VisionProfile, count_visual_tokens
 from .text_tokens import TextTokens, Tokenizer, count_text_tokens
 from .tiling import ClosestTiling, RowsOfTiles, SameForAll
 
 __all__ = [
+    "ChatForm",
     "ClosestTiling",
     "Counting",
     "LongestEdge",

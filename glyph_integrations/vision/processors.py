@@ -98,10 +98,7 @@ def read_processor(processor: Any) -> VisionProfile:
     counting = ProcessorCounting(processor)
     tokenizer = processor.tokenizer
     checkpoint = getattr(tokenizer, "name_or_path", "") or ""
-    try:
-        family = VisionProfile.get(checkpoint)
-    except UnknownModelError:
-        family = VisionProfile("", counting, native=False)
+    family = family_of(processor) or VisionProfile("", counting, native=False)
     longest = getattr(tokenizer, "model_max_length", None)
     known = isinstance(longest, int) and longest < 1 << 30  # tokenizers that do not know it say 10^30
     return replace(
@@ -113,6 +110,15 @@ def read_processor(processor: Any) -> VisionProfile:
         source=None,
         pattern="",
     )
+
+
+def family_of(processor: Any) -> VisionProfile | None:
+    """The known family of a processor, by the name of its checkpoint or else by its class; None if there is none."""
+    try:
+        return VisionProfile.get(getattr(processor.tokenizer, "name_or_path", "") or "")
+    except UnknownModelError:
+        kind = type(processor).__name__
+        return next((profile for profile in VisionProfile.known() if profile.processor == kind), None)
 
 
 def _grid(processor: Any) -> int:

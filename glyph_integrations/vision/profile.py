@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 from ..errors import UnknownModelError
+from .chat import ChatForm
 from .counting import Counting
 
 
@@ -27,10 +28,10 @@ class VisionProfile:
         style: the recommended preset of `PageStyle`.
         context_window: tokens of prompt and answer together, by the model's own configuration; None if unknown.
         max_images: most pictures in one prompt; None if only the context window limits them.
-        source: where the vendor of a hosted model publishes its rule, which is not verified here. None: the rule is that of
-            the model's own processor, and is tested against it.
-        thinking: what begins and ends the reasoning in an answer of the family's models that reason; None if there is none.
-        transcriber: whether the model only writes down what a picture shows, and answers no questions.
+        source: where the rule of a hosted model, or of one that only servers run, is published; it is not verified here.
+            None: the rule is that of the model's own processor, and is tested against it.
+        chat: what the family's models write besides their answer, what ends it, and how a transcriber is asked.
+        processor: the class of transformers that the family's checkpoints load; one whose name says nothing is known by it.
         pattern: regular expression that matches the start of the last part of a model's name, in lower case.
     """
 
@@ -41,8 +42,8 @@ class VisionProfile:
     context_window: int | None = None
     max_images: int | None = None
     source: str | None = None
-    thinking: tuple[str, str] | None = None
-    transcriber: bool = False
+    chat: ChatForm = field(default_factory=ChatForm)
+    processor: str | None = None
     pattern: str = ""
 
     @property
@@ -92,8 +93,9 @@ class VisionProfile:
         """The profile of any model whose transformers processor is at hand (``AutoProcessor.from_pretrained(...)``).
 
         Every number is the processor's own: the tokens that a picture adds to a prompt, the grid, the context window (where
-        its tokenizer knows it) and the name of the checkpoint. Style, thinking and the like are those of the known family
-        that the name belongs to, if any. A first picture is run through the processor right away.
+        its tokenizer knows it) and the name of the checkpoint. Style, chat form and the like are those of the known family
+        that the name belongs to, or else the processor's class, if any. A first picture is run through the processor right
+        away.
 
         Raises:
             ModelError: this is no processor of text and pictures, or it has neither a chat template nor a placeholder.

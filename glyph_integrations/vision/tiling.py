@@ -23,6 +23,7 @@ class ClosestTiling:
         overview: side in pixels of the square overview. A picture that is not cut, or into one tile, is seen by it alone.
         uncut: a picture with no side above this many pixels is not cut.
         enclosing: tokens around the patches.
+        row_ends: whether each row of patches, of all tiles together and of the overview, ends in one more token.
     """
 
     tile: int
@@ -32,6 +33,7 @@ class ClosestTiling:
     overview: int
     uncut: int = 0
     enclosing: int = 2
+    row_ends: bool = False
 
     @property
     def grid(self) -> int:
@@ -59,7 +61,9 @@ class ClosestTiling:
     def count(self, width: int, height: int) -> int:
         """Prompt tokens for a picture of this size."""
         columns, rows = self.tiles(width, height)
-        return columns * rows * (self.tile // self.patch) ** 2 + (self.overview // self.patch) ** 2 + self.enclosing
+        tile, overview = self.tile // self.patch, self.overview // self.patch
+        ends = rows * tile + overview if self.row_ends else 0
+        return columns * rows * tile**2 + overview**2 + ends + self.enclosing
 
 
 @cache

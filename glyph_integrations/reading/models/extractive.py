@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 from ...vision import VisionProfile
-from ..passages import best_passages, least_share, sentences
 from ..placement import Gate
-from ..tags import split_tags
-from ..turns import PagePart, TextPart, Turn, question_of
-from .answer import Answer, AnswerChunk, Usage
-
-_LABEL = re.compile(r"^(Page \d+(?: of [^\n]+)?)[ \t]*(?:\n|\Z)", re.M)
-_INNER_QUOTES = str.maketrans({"“": "‘", "”": "’", '"': "'", "«": "‹", "»": "›", "「": "『", "」": "』"})
-_SHORT = 160  # characters; a shorter sentence is quoted with the next, which often holds the answer (XQuAD en 0.75 -> 0.81)
-NO_ANSWER = "No answer found in the pages given."
+from ..turns import PagePart, Turn
+from .answer import Answer, AnswerChunk
+from .quoting import chunks_of, cut, quotable_texts, quote, short_question, usage_of
 
 
 class ExtractiveModel:
@@ -57,9 +50,8 @@ class ExtractiveModel:
         **options: Any,
     ) -> Answer:
         """Quotations from the pages and texts of the turns that bear on the last question."""
-        text, stop_reason = _cut(self._answer(turns), max_tokens, stop or (), self._gate)
-        asked = sum(self._gate.count(turn.parts) for turn in turns)
-        return Answer(text, Usage(asked, self._gate.count_text(text)), stop_reason, self.name)
+        text, stop_reason = cut(self._answer(turns), max_tokens, stop or (), self._gate)
+        return Answer(text, usage_of(turns, text, self._gate), stop_reason, self.name)
 
     async def aread(
         self,
@@ -83,10 +75,7 @@ class ExtractiveModel:
         **options: Any,
     ) -> Iterator[AnswerChunk]:
         """The answer word by word."""
-        answer = self.read(turns, max_tokens=max_tokens, stop=stop)
-        for word in re.findall(r"\s*\S+|\s+$", answer.text):
-            yield AnswerChunk(word)
-        yield AnswerChunk(usage=answer.usage, stop_reason=answer.stop_reason, model=self.name)
+        yield from chunks_of(self.read(turns, max_tokens=max_tokens, stop=stop))
 
     async def astream(
         self,
@@ -102,61 +91,6 @@ class ExtractiveModel:
             yield chunk
 
     def _answer(self, turns: Sequence[Turn]) -> str:
-        question = question_of(turns)
-        if len(question) > 1000:  # a prompt in one piece: what is asked stands at its end
-            question = question.rstrip().rsplit("\n", 1)[-1]
-        documents = _documents(turns, question)
-        least = least_share(question)
-        found = [p for p in best_passages(question, [text for _, text in documents]) if p.share >= least]
-        if not found:
-            return NO_ANSWER
-        best = [p for p in found[: self.quotes] if p.score >= 0.6 * found[0].score]
-        quoted = []
-        for passage in best:
-            label, text = documents[passage.text_index]
-            end = passage.end
-            if end - passage.start < _SHORT:
-                rest = text[end : end + 1000].partition("\n\n")[0]  # of the paragraph
-                end += next((stop for _, stop in sentences(rest)), 0)
-            words = " ".join(text[passage.start : end].strip('“”„"«»').split()).translate(_INNER_QUOTES)
-            quoted.append(f"“{words}”" + (f" ({label})" if label else ""))
-        return "\n".join(quoted)
-
-
-def _documents(turns: Sequence[Turn], question: str) -> list[tuple[str, str]]:
-    """What can be quoted, each with its label: pages; if there are none, the plain text around the question."""
-    pages: list[tuple[str, str]] = []
-    plain: list[tuple[str, str]] = []
-    for turn in turns:
-        label = ""
-        for part in turn.parts:
-            if isinstance(part, PagePart):
-                pages.append((label or part.page.label, part.page.text))
-                label = ""
-            elif isinstance(part, TextPart) and turn.role != "assistant":
-                text = part.text
-                if turn.role == "user" and question and question in text:
-                    text = text[: text.rindex(question)].rpartition("\n")[0]  # with the rest of its line, such as "Question:"
-                outside = ""
-                for piece in split_tags(text):
-                    if isinstance(piece, str):
-                        outside += piece
-                    else:
-                        pages.append((f"Page {piece.number}", piece.text))
-                lead, *labelled = _LABEL.split(outside)
-                plain.append(("", lead))
-                for label, body in zip(labelled[::2], labelled[1::2], strict=True):
-                    if body.strip():
-                        pages.append((label, body))
-                        label = ""  # used; a picture after it has its own
-    return pages or plain
-
-
-def _cut(text: str, max_tokens: int | None, stop: Sequence[str], gate: Gate) -> tuple[str, str]:
-    ends = [at for at in (text.find(s) for s in stop if s) if at >= 0]
-    text = text[: min(ends)] if ends else text
-    if max_tokens is None or gate.count_text(text) <= max_tokens:
-        return text, "stop"
-    while text and gate.count_text(text) > max_tokens:
-        text = text[: min(len(text) - 1, len(text) * 9 // 10)]
-    return text.rstrip(), "length"
+        question = short_question(turns)
+        texts = quotable_texts(turns, question, lambda part: part.text if isinstance(part, PagePart) else None)
+        return quote(question, texts, self.quotes)

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import MissingExtraError, ModelError, UnknownModelError
 from ...vision import VisionProfile
-from ..delivery import Content, Mention, deliver, mentions_in
-from ..placement import Candidate, Gate
-from ..turns import OpaquePart, PagePart, Part, PicturePart, TextPart, ToolCall, Turn
-from .answer import Answer, AnswerChunk, ThinkingSplitter, Usage, split_thinking
+from ..delivery import as_sent
+from ..placement import Gate
+from ..turns import PagePart, Part, PicturePart, TextPart, ToolCall, Turn
+from .addresses import image_address
+from .answer import Answer, AnswerChunk, Usage
+from .thinking import ThinkingSplitter, is_reasoning, split_thinking
+from .transcription import transcription
 
 if TYPE_CHECKING:
     from ...rendering import Renderer
@@ -31,6 +34,8 @@ class OpenAIModel:
         timeout: seconds to wait for the server, for the answer or for the next piece of a stream.
         max_retries: how often a failed request is repeated (connection errors, timeouts, 408, 409, 429 and 5xx).
         renderer: draws the pages (default ``Renderer()``).
+        image_urls: pass on images that a message names by an address, for the server to fetch. By default that is refused: an
+            address in a message may be one that only the server can reach, and should not.
         options: sent with every request (``temperature=0`` and so on).
 
     Raises:
@@ -52,6 +57,7 @@ class OpenAIModel:
         timeout: float = 600,
         max_retries: int = 2,
         renderer: Renderer | None = None,
+        image_urls: bool = False,
         **options: Any,
     ) -> None:
         try:
@@ -65,7 +71,9 @@ class OpenAIModel:
                 vision = None
         self.name = model
         self.options = options
+        self.image_urls = image_urls
         self._gate = Gate(vision, renderer)
+        self._form = self._gate.vision.chat if self._gate.vision else None
         base_url = base_url or os.environ.get("OPENAI_BASE_URL")
         key = api_key or os.environ.get("OPENAI_API_KEY") or ("none" if base_url else None)
         self._settings: dict[str, Any] = {"base_url": base_url, "api_key": key, "timeout": timeout, "max_retries": max_retries}
@@ -217,13 +225,12 @@ class OpenAIModel:
         return {**self._request(*arguments), "stream": True, "stream_options": {"include_usage": True}}
 
     def _messages(self, turns: Sequence[Turn]) -> list[dict[str, Any]]:
-        contents: list[Content] = [[Mention(*p) if isinstance(p, PagePart) else p for p in turn.parts] for turn in turns]
-        candidates = [Candidate(m.page, m.dpi) for content in contents for m in mentions_in(content)]
-        placements = {p.page.id: p for p in self._gate.place(candidates, cheaper=False)}
-        return [self._message(turn) for turn in deliver(turns, contents, placements, lambda *_: "", None)]
+        form = self._form
+        sent = transcription(turns, form, self.name) if form and form.transcriber else as_sent(turns, self._gate)
+        return [self._message(turn) for turn in sent]
 
     def _message(self, turn: Turn) -> dict[str, Any]:
-        parts = [p for p in turn.parts if not (turn.role == "assistant" and _is_reasoning(p))]
+        parts = [p for p in turn.parts if not (turn.role == "assistant" and is_reasoning(p))]
         message: dict[str, Any] = {"role": turn.role}
         if all(isinstance(p, TextPart) for p in parts):
             message["content"] = turn.text or (None if turn.tool_calls else "")
@@ -247,6 +254,11 @@ class OpenAIModel:
             return _data_url(self._gate.png(part), "image/png")
         if isinstance(part, PicturePart):
             return _data_url(part.data, part.media_type)
+        if (address := image_address(part.value)) and not self.image_urls:
+            raise ModelError(
+                f"{self.base_url}: an image given by its address ({address}) is not sent; send its bytes or a data URL, or "
+                "let the server fetch it with OpenAIModel(image_urls=True)"
+            )
         if isinstance(part.value, dict) and "type" in part.value:
             return part.value
         raise ModelError(
@@ -264,7 +276,7 @@ class OpenAIModel:
                 f"{self.base_url} answered without any choices; check that it serves {self.name!r} as a chat model"
             )
         message = choices[0].message
-        reasoning, text = split_thinking(message.content or "")
+        reasoning, text = split_thinking(message.content or "", self._form)
         calls = [
             (c.id, c.function.name, c.function.arguments) for c in message.tool_calls or () if getattr(c, "function", None)
         ]
@@ -294,11 +306,13 @@ class OpenAIModel:
             seconds = self._settings["timeout"]
             return ModelError(f"{where} did not answer within {seconds:g} s; is it overloaded? A longer timeout= waits longer")
         if isinstance(error, openai.APIStatusError):
-            body = " ".join(str(error.message).split())[:300]
+            bare = error.message == f"Error code: {error.status_code}"  # the library knows OpenAI's own form of errors only
+            body = " ".join(str(error.response.text if bare else error.message).split())[:300]
             advice = {
                 401: "check the API key", 403: "check the API key",
                 404: f"check the base URL (it usually ends in /v1) and the model name {self.name!r}",
-                429: "it limits the rate; try again later", 400: "it refused the request; fewer or smaller pages may fit",
+                429: f"it limits the rate; try again {_wait_of(error)}",
+                400: "it refused the request; fewer or smaller pages may fit, and a model without vision takes none",
                 413: "the request is too large; send fewer pages",
             }.get(error.status_code, "look at the server's log")  # fmt: skip
             return ModelError(f"{where} answered {error.status_code}: {body}; {advice}")
@@ -323,7 +337,7 @@ class _StreamReader:
 
     def __init__(self, model: OpenAIModel) -> None:
         self._model = model
-        self._thinking = ThinkingSplitter()
+        self._thinking = ThinkingSplitter(model._form)
         self._calls: dict[int, list[str]] = {}
         self._usage: Usage | None = None
         self._stop_reason: str | None = None
@@ -368,12 +382,14 @@ class _StreamReader:
         return AnswerChunk(text, reasoning, self._usage, self._stop_reason, self._name or self._model.name, calls)
 
 
+def _wait_of(error: Any) -> str:
+    """When a server that limits the rate says to come back."""
+    wait = error.response.headers.get("retry-after", "")
+    return f"in {wait} s" if wait.replace(".", "", 1).isdigit() else "later"
+
+
 def _data_url(data: bytes, media_type: str) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"}}
-
-
-def _is_reasoning(part: Part) -> bool:
-    return isinstance(part, OpaquePart) and isinstance(part.value, dict) and part.value.get("type") in ("reasoning", "thinking")
 
 
 def _usage(response: Any) -> Usage | None:

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 from importlib.metadata import version
 from typing import Any
 
@@ -24,7 +25,7 @@ _LOWEST = 320  # pixels
 class RapidOcrReader:
     """RapidOCR with the models of its wheel (PP-OCRv6 small): Latin, Chinese and Japanese script. Nothing is downloaded.
 
-    About 0.4 s of one core a line of 588 pixels at twice its size. One picture at a time: not for several threads.
+    About 0.4 s of one core a line of 588 pixels at twice its size. One picture at a time: threads wait for each other.
 
     Raises:
         MissingExtraError: rapidocr or onnxruntime is not installed.
@@ -44,17 +45,22 @@ class RapidOcrReader:
         # enlarging a picture to 736 pixels in height: without it, tight lines of Chinese are lost.
         settings = {"Global.log_level": "error", "Global.use_cls": False, "Global.text_score": 0.0, "Global.max_side_len": 4000}
         self._engine: Any = RapidOCR(params=settings)
+        self._lock = threading.Lock()
         self.name = f"rapidocr {version('rapidocr')}"
 
     def read(self, image: Image.Image) -> list[Stretch]:
         """What stands in a picture, from left to right within a line."""
         if image.height < _LOWEST:  # or the detector would enlarge it more, and take longer than for a higher one
             image = ImageOps.expand(image, (0, 0, 0, _LOWEST - image.height), image.getpixel((0, 0)))  # type: ignore[arg-type]
-        result = self._engine(np.asarray(image.convert("RGB")))
+        with self._lock:
+            result = self._engine(np.asarray(image.convert("RGB")))
         if result.boxes is None or not result.txts:
             return []
-        found = sorted(zip(result.boxes.tolist(), result.txts, strict=True), key=lambda item: min(x for x, _ in item[0]))
-        return [Stretch(text, min(y for _, y in box), max(y for _, y in box)) for box, text in found]
+        found = []
+        for box, text in zip(result.boxes.tolist(), result.txts, strict=True):
+            xs, ys = zip(*box, strict=True)
+            found.append(Stretch(text, min(ys), max(ys), min(xs), max(xs)))
+        return sorted(found, key=lambda stretch: stretch.left)
 
 
 class TesseractReader:
@@ -90,15 +96,14 @@ class TesseractReader:
         image.save(png, "PNG")
         table = self._run(["stdin", "stdout", "-l", self._language, "--psm", "6", "tsv"], png.getvalue())
         rows = csv.DictReader(io.StringIO(table.decode("utf-8", "replace")), delimiter="\t", quoting=csv.QUOTE_NONE)
-        lines: dict[tuple[str, ...], tuple[list[str], list[int], list[int]]] = {}
+        lines: dict[tuple[str, ...], list[Stretch]] = {}
         for row in rows:
             if row["level"] == "5" and row["text"].strip():  # a word; those of a line come in reading order
                 key = (row["page_num"], row["block_num"], row["par_num"], row["line_num"])
-                words, tops, bottoms = lines.setdefault(key, ([], [], []))
-                words.append(row["text"])
-                tops.append(int(row["top"]))
-                bottoms.append(int(row["top"]) + int(row["height"]))
-        return [Stretch(" ".join(words), min(tops), max(bottoms)) for words, tops, bottoms in lines.values()]
+                left, top = int(row["left"]), int(row["top"])
+                word = Stretch(row["text"], top, top + int(row["height"]), left, left + int(row["width"]))
+                lines.setdefault(key, []).append(word)
+        return [_line(words) for words in lines.values()]
 
     def _run(self, arguments: list[str], data: bytes = b"") -> bytes:
         alone = {**os.environ, "OMP_THREAD_LIMIT": "1"}  # its threads cost more than they bring on small pictures
@@ -112,6 +117,11 @@ class TesseractReader:
             said = " ".join(done.stderr.decode("utf-8", "replace").split())
             raise ModelError(f"tesseract failed: {said or f'exit code {done.returncode}'}")
         return done.stdout
+
+
+def _line(words: list[Stretch]) -> Stretch:
+    texts, tops, bottoms, lefts, rights = zip(*words, strict=True)
+    return Stretch(" ".join(texts), min(tops), max(bottoms), min(lefts), max(rights))
 
 
 def open_reader(name: str) -> Reader:

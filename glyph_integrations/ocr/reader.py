@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
+from collections import OrderedDict
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -12,11 +14,13 @@ from PIL import Image
 
 
 class Stretch(NamedTuple):
-    """Text that an engine found in a picture; ``top`` and ``bottom`` of its box in pixels."""
+    """Text that an engine found in a picture, and its box in pixels."""
 
     text: str
     top: float
     bottom: float
+    left: float = 0.0
+    right: float = 0.0
 
 
 class Reader(Protocol):
@@ -41,17 +45,20 @@ class Reader(Protocol):
 
 
 class CachedReader:
-    """A reader that remembers what it read, by the hash of the picture.
+    """A reader that remembers what it read, by the hash of the picture. Threads wait for each other.
 
     Args:
         reader: the engine.
         folder: keep readings there too, one small JSON file a picture; made when needed. Default: in memory only.
+        limit: how many readings are kept in memory, at least 1; those used longest ago go first.
     """
 
-    def __init__(self, reader: Reader, folder: str | os.PathLike[str] | None = None) -> None:
+    def __init__(self, reader: Reader, folder: str | os.PathLike[str] | None = None, *, limit: int = 4096) -> None:
         self._reader = reader
         self._folder = None if folder is None else Path(folder)
-        self._known: dict[str, list[Stretch]] = {}
+        self._limit = limit
+        self._known: OrderedDict[str, list[Stretch]] = OrderedDict()
+        self._lock = threading.Lock()
 
     @property
     def name(self) -> str:
@@ -67,21 +74,27 @@ class CachedReader:
         """What the engine reads, now or the first time."""
         what = f"{self.name}\0{image.mode}{image.size}\0".encode() + image.tobytes()
         key = hashlib.blake2b(what, digest_size=16).hexdigest()
-        if key not in self._known:
-            file = self._folder / f"{key}.json" if self._folder else None
-            found = _load(file) if file else None
-            if found is None:
-                found = self._reader.read(image)
-                if file:
-                    _save(file, found)
-            self._known[key] = found
-        return list(self._known[key])
+        with self._lock:
+            if key not in self._known:
+                file = self._folder / f"{key}.json" if self._folder else None
+                found = _load(file) if file else None
+                if found is None:
+                    found = self._reader.read(image)
+                    if file:
+                        _save(file, found)
+                self._known[key] = found
+            self._known.move_to_end(key)
+            while len(self._known) > self._limit:
+                self._known.popitem(last=False)
+            return list(self._known[key])
 
 
 def _load(file: Path) -> list[Stretch] | None:
     try:
         found = json.loads(file.read_bytes())
-        return [Stretch(str(text), float(top), float(bottom)) for text, top, bottom in found] if type(found) is list else None
+        if type(found) is not list:
+            return None
+        return [Stretch(str(text), float(a), float(b), float(c), float(d)) for text, a, b, c, d in found]
     except (OSError, ValueError, TypeError):  # absent or damaged: read the picture again
         return None
 

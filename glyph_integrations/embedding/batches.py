@@ -1,0 +1,148 @@
+"""Pictures through a model in batches: the next is prepared while one runs, on several devices, smaller if memory runs out."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from PIL import Image
+
+from ..errors import ModelError
+from .encoders import Encoded, Encoder
+
+_log = logging.getLogger("glyph_integrations")
+
+
+class Batches:
+    """Runs copies of one model, each in a thread.
+
+    Args:
+        name: of the model, for messages.
+        encoders: the copies, one a device.
+        pixels: of a batch, at most; a larger picture is one of its own.
+
+    Attributes:
+        pixels: the same; smaller once memory ran out.
+    """
+
+    def __init__(self, name: str, encoders: Sequence[Encoder], pixels: int) -> None:
+        self._name = name
+        self._encoders = tuple(encoders)
+        self._idle: queue.SimpleQueue[Encoder] = queue.SimpleQueue()
+        for encoder in encoders:
+            self._idle.put(encoder)
+        self.pixels = pixels
+
+    def run(self, images: Iterable[Image.Image], done: Callable[[int], None] = lambda count: None) -> list[Encoded]:
+        """What the model makes of pictures, in order; ``done`` is told how many more are ready. Pictures are taken from the
+        iterable a few at a time. When interrupted it ends with the batches that are running.
+
+        Raises:
+            ModelError: the model failed, or memory does not suffice for one picture alone.
+        """
+        found: list[Encoded] = []
+        waiting: list[Future[list[Encoded]]] = []
+        room = threading.Semaphore(len(self._encoders) + 1)  # one batch more than can run is prepared
+        with ThreadPoolExecutor(len(self._encoders), thread_name_prefix="glyph-visual") as workers:
+            try:
+                for batch in self._cut(images):
+                    room.acquire()
+                    prepared = self._prepare(self._encoders[0], batch)
+                    future = workers.submit(self._run, batch, prepared)
+                    future.add_done_callback(lambda _: room.release())
+                    waiting.append(future)
+                    while waiting and waiting[0].done():
+                        self._take(waiting, found, done)
+                while waiting:
+                    self._take(waiting, found, done)
+            except BaseException:
+                for future in waiting:
+                    future.cancel()
+                raise
+        return found
+
+    @staticmethod
+    def _take(waiting: list[Future[list[Encoded]]], found: list[Encoded], done: Callable[[int], None]) -> None:
+        made = waiting.pop(0).result()
+        found += made
+        done(len(made))
+
+    def _cut(self, images: Iterable[Image.Image]) -> Iterator[list[Image.Image]]:
+        batch: list[Image.Image] = []
+        largest = 0  # smaller ones are padded to it
+        for image in images:
+            largest = max(largest, image.width * image.height)
+            if batch and largest * (len(batch) + 1) > self.pixels:
+                yield batch
+                batch, largest = [], image.width * image.height
+            batch.append(image)
+        if batch:
+            yield batch
+
+    def _prepare(self, encoder: Encoder, batch: list[Image.Image]) -> object:
+        try:
+            return encoder.prepare(batch)
+        except Exception as error:  # each processor raises its own
+            raise self._failed(error, batch) from error
+
+    def _run(self, batch: list[Image.Image], prepared: object) -> list[Encoded]:
+        encoder = self._idle.get()
+        try:
+            return self._halving(encoder, batch, prepared)
+        finally:
+            self._idle.put(encoder)
+
+    def _halving(self, encoder: Encoder, batch: list[Image.Image], prepared: object) -> list[Encoded]:
+        try:
+            found = encoder.run(prepared)
+        except Exception as error:
+            if not _out_of_memory(error):
+                raise self._failed(error, batch) from error
+            if len(batch) == 1:
+                image = batch[0]
+                raise ModelError(
+                    f"{self._name} runs out of memory with one picture of {image.width} x {image.height} pixels: lower "
+                    f"page_pixels, or choose a smaller dtype or another device ({_told(error)})"
+                ) from error
+        else:
+            if len(found) != len(batch):
+                raise ModelError(f"{self._name} made vectors of {len(found)} pictures instead of {len(batch)}")
+            return found
+        # out of the except clause, whose traceback would hold the tensors
+        del prepared
+        _free_memory()
+        half = len(batch) // 2
+        pixels = half * max(image.width * image.height for image in batch)
+        if pixels < self.pixels:
+            self.pixels = pixels
+            _log.warning("%s ran out of memory with %d pages at a time: going on with %d", self._name, len(batch), half)
+        return [
+            made for part in (batch[:half], batch[half:]) for made in self._halving(encoder, part, self._prepare(encoder, part))
+        ]
+
+    def _failed(self, error: Exception, batch: list[Image.Image]) -> ModelError:
+        sizes = ", ".join(sorted({f"{image.width} x {image.height}" for image in batch})[:3])
+        return ModelError(f"{self._name} failed on {len(batch)} pictures ({sizes} pixels): {_told(error)}")
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+
+
+def _out_of_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # CUDA's is torch's own class
+        return True
+    told = str(error)
+    return isinstance(error, RuntimeError) and any(
+        words in told for words in ("out of memory", "can't allocate memory", "not enough memory")
+    )
+
+
+def _free_memory() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,157 @@
+"""Visual models as they are loaded: pictures, questions and texts to vectors, and the tokens that made them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from .embedder import Vectors
+
+Tokens = NDArray[np.int64]
+"""Ids of tokens."""
+
+
+class Encoded(NamedTuple):
+    """The vectors, float32 [n, dim], of a picture or a text, and the ids of the tokens that made them; none where a model
+    makes one vector of all tokens."""
+
+    vectors: Vectors
+    tokens: Tokens | None = None
+
+
+class Encoder(Protocol):
+    """A loaded model. `prepare` may run in one thread while `run` is busy in another."""
+
+    @property
+    def late(self) -> bool:
+        """Whether it makes a vector per token, for late interaction; else one."""
+        ...
+
+    @property
+    def model(self) -> Any:
+        """The torch module."""
+        ...
+
+    @property
+    def processor(self) -> Any:
+        """What makes inputs of pictures and texts."""
+        ...
+
+    def prepare(self, images: Sequence[Image.Image]) -> Any:
+        """Pictures as inputs of the model, on the CPU."""
+        ...
+
+    def run(self, prepared: Any) -> list[Encoded]:
+        """What the model makes of prepared pictures."""
+        ...
+
+    def questions(self, texts: Sequence[str]) -> list[Encoded]:
+        """Texts as questions, with what the model puts around one."""
+        ...
+
+    def texts(self, texts: Sequence[str]) -> list[Encoded]:
+        """Texts as parts of pages."""
+        ...
+
+
+class RetrievalModel:
+    """A late-interaction model of transformers itself (``ColPaliForRetrieval``, ``ColQwen2ForRetrieval``,
+    ``ColModernVBertForRetrieval``), whose processor has `process_images` and `process_queries`."""
+
+    late = True
+
+    def __init__(self, model: Any, processor: Any) -> None:
+        self.model = model
+        self.processor = processor
+        self._lock = threading.Lock()  # tokenizers hold their padding as state
+
+    def prepare(self, images: Sequence[Image.Image]) -> Any:
+        """See `Encoder`."""
+        with self._lock:
+            inputs = self.processor.process_images(images=list(images), return_tensors="pt")
+        inputs.pop("labels", None)  # ColPali's, for training
+        return inputs
+
+    def run(self, prepared: Any) -> list[Encoded]:
+        """See `Encoder`."""
+        import torch
+
+        inputs = prepared.to(self.model.device)
+        with torch.inference_mode():
+            embeddings = self.model(**inputs).embeddings
+        return _per_token(embeddings, inputs["attention_mask"], inputs["input_ids"])
+
+    def questions(self, texts: Sequence[str]) -> list[Encoded]:
+        """See `Encoder`."""
+        with self._lock:
+            inputs = self.processor.process_queries(text=list(texts), return_tensors="pt")
+        return self.run(inputs)
+
+    def texts(self, texts: Sequence[str]) -> list[Encoded]:
+        """See `Encoder`. The processor would put a question's prefix and padding around each."""
+        with self._lock:
+            inputs = self.processor.tokenizer(list(texts), padding=True, return_tensors="pt")
+        return self.run(inputs)
+
+
+class SentenceModel:
+    """A model of sentence-transformers: ``MultiVectorEncoder`` (late interaction) or ``SentenceTransformer`` (one vector)."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.late = type(model).__name__ == "MultiVectorEncoder"
+        self._lock = threading.Lock()
+
+    @property
+    def processor(self) -> Any:
+        """See `Encoder`."""
+        return self.model.processor
+
+    def prepare(self, images: Sequence[Image.Image]) -> Any:
+        """See `Encoder`."""
+        return self._prepared([{"image": image} for image in images], "document")
+
+    def run(self, prepared: Any) -> list[Encoded]:
+        """See `Encoder`."""
+        import torch
+        from sentence_transformers.util import batch_to_device
+
+        features, task = prepared
+        with torch.inference_mode():
+            out = self.model(batch_to_device(features, self.model.device), task=task)
+        if self.late:
+            return _per_token(out["token_embeddings"], out["attention_mask"], out.get("input_ids"))
+        return [Encoded(vector[None]) for vector in _numpy(out["sentence_embedding"])]
+
+    def questions(self, texts: Sequence[str]) -> list[Encoded]:
+        """See `Encoder`."""
+        return self.run(self._prepared([{"text": text} for text in texts], "query"))
+
+    def texts(self, texts: Sequence[str]) -> list[Encoded]:
+        """See `Encoder`."""
+        return self.run(self._prepared([{"text": text} for text in texts], "document"))
+
+    def _prepared(self, inputs: list[dict[str, Any]], task: str) -> tuple[Any, str]:
+        # always with the kind beside it: of a bare string that looks like a path or a URL the file would be fetched
+        prompt = self.model.prompts.get(task) or None
+        with self._lock:
+            return self.model.preprocess(inputs, prompt=prompt, task=task), task
+
+
+def _per_token(embeddings: Any, mask: Any, tokens: Any) -> list[Encoded]:
+    """One page's or text's vectors each, without those of padding."""
+    found = []
+    for i, (vectors, real) in enumerate(zip(embeddings, mask.bool(), strict=True)):
+        ids = None if tokens is None else tokens[i][real].cpu().numpy()
+        found.append(Encoded(_numpy(vectors[real]), ids))
+    return found
+
+
+def _numpy(tensor: Any) -> Vectors:
+    vectors: Vectors = tensor.detach().float().cpu().numpy()
+    return vectors

@@ -1,0 +1,46 @@
+"""Fewer vectors for a page: hierarchical token pooling."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import MissingExtraError
+from .embedder import Vectors
+
+
+def pool_vectors(vectors: Vectors, factor: float) -> Vectors:
+    """About ``len(vectors) / factor`` vectors in place of all: those that are alike become their mean.
+
+    Ward's hierarchical clustering on cosine distance, cut at ``len(vectors) // factor`` clusters; means are normalised (token
+    pooling, Clavié, Chaffin and Adams 2024). Published loss of quality: none at factor 2, 1 % at 3, some 3 % at 4.
+    About 25 ms for 1,000 vectors.
+
+    Args:
+        vectors: float32 [n, dim].
+        factor: 1 changes nothing.
+
+    Raises:
+        MissingExtraError: scipy is not installed.
+    """
+    count = max(1, int(len(vectors) / factor))
+    if factor <= 1 or count >= len(vectors):
+        return vectors
+    if count == 1:
+        return _unit(vectors.mean(axis=0, keepdims=True))
+    try:
+        from scipy.cluster.hierarchy import fcluster, linkage
+    except ImportError:
+        raise MissingExtraError("scipy", "transformers") from None
+    unit = _unit(vectors)
+    apart = np.clip(1 - unit @ unit.T, 0, 2)
+    labels = fcluster(linkage(apart[np.triu_indices(len(unit), 1)], "ward"), count, "maxclust")
+    _, cluster = np.unique(labels, return_inverse=True)
+    sums: Vectors = np.zeros((int(cluster.max()) + 1, vectors.shape[1]), dtype=np.float32)
+    np.add.at(sums, cluster, vectors)
+    return _unit(sums)  # of the same direction as the mean
+
+
+def _unit(vectors: Vectors) -> Vectors:
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: Vectors = (vectors / np.where(norms > 0, norms, 1)).astype(np.float32)
+    return unit

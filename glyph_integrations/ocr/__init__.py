@@ -1,0 +1,7 @@
+"""What stands in a picture, read from its pixels alone."""
+
+from .engines import RapidOcrReader, TesseractReader, open_reader
+from .reader import CachedReader, Reader, Stretch
+from .transcript import transcribe
+
+__all__ = ["CachedReader", "RapidOcrReader", "Reader", "Stretch", "TesseractReader", "open_reader", "transcribe"]
