@@ -15,8 +15,17 @@ if TYPE_CHECKING:
     from .evaluation import Evaluation, evaluate
     from .index import PageIndex
     from .page import Page, PageHit
-    from .reading import Citation, ContextBuilder, ExtractiveModel, OcrModel, OpenAIModel, TransformersModel, cross_check, verify_answer
-    from .rendering import Renderer, highlight
+    from .reading import (
+        Citation,
+        ContextBuilder,
+        ExtractiveModel,
+        OcrModel,
+        OpenAIModel,
+        TransformersModel,
+        cross_check,
+        verify_answer,
+    )
+    from .rendering import Renderer, highlight, read_scans
     from .sources import open_document
     from .style import PageStyle
     from .vision import VisionProfile, count_text_tokens, count_visual_tokens
@@ -49,6 +58,7 @@ __all__ = [
     "evaluate",
     "highlight",
     "open_document",
+    "read_scans",
     "similarity_map",
     "verify_answer",
 ]
@@ -59,8 +69,17 @@ _ROOMS = {
     "evaluation": ("Evaluation", "evaluate"),
     "index": ("PageIndex",),
     "page": ("Page", "PageHit"),
-    "reading": ("Citation", "ContextBuilder", "ExtractiveModel", "OcrModel", "OpenAIModel", "TransformersModel", "cross_check", "verify_answer"),
-    "rendering": ("Renderer", "highlight"),
+    "reading": (
+        "Citation",
+        "ContextBuilder",
+        "ExtractiveModel",
+        "OcrModel",
+        "OpenAIModel",
+        "TransformersModel",
+        "cross_check",
+        "verify_answer",
+    ),
+    "rendering": ("Renderer", "highlight", "read_scans"),
     "sources": ("open_document",),
     "style": ("PageStyle",),
     "vision": ("VisionProfile", "count_text_tokens", "count_visual_tokens"),

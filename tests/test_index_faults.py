@@ -147,7 +147,7 @@ def refused_or(allowed: bool) -> Iterator[None]:
         told = str(error)
     else:
         return
-    assert allowed and "repair" in told
+    assert allowed and "restore" in told
 
 
 def damage(file: Path, data: st.DataObject) -> None:
@@ -267,7 +267,7 @@ def test_repair_manages_without_the_head_of_the_database(
         assert answers(index) == truth
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_repair_never_invents(data: st.DataObject, example: tuple[Path, list[object]], tmp_path: Path) -> None:
     path, _ = example
@@ -540,6 +540,25 @@ def test_the_end_of_the_program_does_not_wait_for_a_rebuild(big: Path) -> None:
     with PageIndex.open(big, Letters()) as index:
         assert 0 < index.stats().bm25_behind < 1000
         assert index.verify() == []
+
+
+def test_progress_is_shown_on_a_terminal_only_and_can_be_switched_off(
+    big: Path, small: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def told(progress: bool | None) -> str:
+        shutil.rmtree(big / "bm25", ignore_errors=True)
+        with PageIndex.open(big, Letters(), progress=progress) as index:
+            index.search("page", k=1, mode="lexical")
+            assert index.verify(progress=progress) == []
+        captured = capfd.readouterr()
+        assert captured.out == ""
+        return captured.err
+
+    assert told(None) == told(False) == ""
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes this for a terminal
+    shown = told(None)
+    assert "BM25" in shown and "Verifying" in shown
+    assert told(False) == ""
 
 
 def test_a_failing_rebuild_is_told_by_the_search_that_needs_it(big: Path, small: None) -> None:

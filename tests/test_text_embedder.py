@@ -140,15 +140,15 @@ def embedder(minilm: Path) -> TextEmbedder:
 
 def test_a_sentence_transformers_model_is_taken_by_name_folder_or_object(embedder: TextEmbedder, minilm: Path) -> None:
     assert isinstance(embedder, Embedder)
-    assert (embedder.dim, embedder.window) == (384, 256)  # what the model says of itself
+    assert (embedder.dim, embedder.window) == (384, 128)
     again = TextEmbedder(embedder.model)
     assert (again.name, again.revision) == (embedder.name, embedder.revision) == ("SentenceTransformer model", again.revision)
     pages = list(Renderer().paginate("Mercury is a metal that is liquid at room temperature. " * 90, "metals"))
-    texts = windows(pages[0].text, 256, embedder._tokenizer)
+    texts = windows(pages[0].text, 128, embedder._tokenizer)
     assert [len(v) for v in embedder.embed_pages(pages)] == [len(texts)] and len(texts) > 3
     expected = embedder.model.encode(texts, show_progress_bar=False)
     assert np.allclose(embedder.embed_pages(pages)[0], expected, atol=1e-5)
-    assert not any(len(embedder.model.tokenizer(text)["input_ids"]) > 258 for text in texts)
+    assert not any(len(embedder.model.tokenizer(text)["input_ids"]) > 130 for text in texts)
 
 
 def test_meaning_is_found_without_a_shared_word(embedder: TextEmbedder) -> None:
@@ -163,13 +163,13 @@ def test_a_model_in_langchains_wrapper_says_what_it_reads(embedder: TextEmbedder
     class HuggingFaceEmbeddings(Embeddings):
         _client = embedder.model
 
-    embedder.model.max_seq_length = 128
+    embedder.model.max_seq_length = 64
     try:
-        assert TextEmbedder(HuggingFaceEmbeddings()).window == 128
-        assert TextEmbedder(HuggingFaceEmbeddings(), window=64).window == 64
+        assert TextEmbedder(HuggingFaceEmbeddings()).window == TextEmbedder(embedder.model).window == 64
+        assert TextEmbedder(HuggingFaceEmbeddings(), window=32).window == 32
     finally:
         embedder.model.max_seq_length = 256
-    assert TextEmbedder(Embeddings()).window == 256
+    assert TextEmbedder(HuggingFaceEmbeddings()).window == TextEmbedder(Embeddings()).window == 128
 
 
 def test_other_weights_are_another_index(embedder: TextEmbedder, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_a_picture_fits_the_grid_and_the_pixels(width: int, height: int, grid: i
     assert canvas[0] % grid == canvas[1] % grid == 0
     assert canvas[0] * canvas[1] <= size.pixels
     assert canvas[0] >= part[0] and canvas[1] >= part[1]
-    assert max(canvas) / min(canvas) < 100  # processors refuse from 200
+    assert max(canvas) / min(canvas) < 150  # processors refuse from 200
 
 
 def page_of(*texts: str) -> Page:

@@ -134,7 +134,7 @@ def _measure(
 
 
 def _tell(terminal: Terminal, found: Evaluation) -> None:
-    terminal.step("Asked", f"{counted(len(found.questions), 'question')} of {counted(found.pages, 'page')}")
+    terminal.step("Asked", f"{counted(len(found.questions), 'question')}, put to {counted(found.pages, 'page')}")
     rows = [
         (name, *(_shown(found.score(mode, name)) for mode in found.modes), f"{found.chance(name):.3f}")
         for name in found.metrics
@@ -170,7 +170,7 @@ def _tell_tuning(terminal: Terminal, tuning: Tuning) -> None:
         terminal.step(
             "Use", f"index.search(question, weight={weight})",
             f'LangChain:  store.as_retriever(search_kwargs={{"weight": {weight}}})',
-            f'LlamaIndex: index.as_retriever(vector_store_query_mode="hybrid", alpha={weight})',
+            f"LlamaIndex: GlyphRetriever(store, alpha={weight})",
         )  # fmt: skip
     else:
         terminal.step("Use", f"the usual {tuning.usual:g}: these questions do not show that another weight is better")

@@ -12,8 +12,8 @@ def pool_vectors(vectors: Vectors, factor: float) -> Vectors:
     """About ``len(vectors) / factor`` vectors in place of all: those that are alike become their mean.
 
     Ward's hierarchical clustering on cosine distance, cut at ``len(vectors) // factor`` clusters; means are normalised (token
-    pooling, Clavié, Chaffin and Adams 2024). Published loss of quality: none at factor 2, 1 % at 3, some 3 % at 4.
-    About 25 ms for 1,000 vectors.
+    pooling, Clavié, Chaffin and Adams 2024). Published loss of quality: none at factor 2, 1 % at 3; measured here, see the
+    reference. About 40 ms for 1,000 vectors.
 
     Args:
         vectors: float32 [n, dim].

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from ..errors import DocumentError, PictureSizeError
 from ..page import Page
 from ..rendering import Renderer
-from ..sources.images import grey
+from ..sources.images import FORMATS, grey
 from .picture_size import PictureSize
 from .trim import Cut, Grey, find_ink
 
@@ -90,7 +90,7 @@ def read_picture(picture: Image.Image | str | PathLike[str] | bytes) -> Image.Im
     label = "the picture" if isinstance(picture, bytes) else str(picture)
     try:
         data = picture if isinstance(picture, bytes) else Path(picture).read_bytes()
-        return Image.open(BytesIO(data))
+        return Image.open(BytesIO(data), formats=FORMATS)
     except (OSError, Image.DecompressionBombError) as error:
         raise DocumentError(f"{label} cannot be read, or is no picture: {error}") from error
 

@@ -16,11 +16,8 @@ from ..page import Page
 from ..vision import count_text_tokens
 from .embedder import Metric, Vectors
 
-WINDOW = 256
-"""Tokens of a window where the model does not say how many it reads."""
-
-LONGEST = 512
-"""Tokens of the longest window that is chosen unasked: one vector of a whole page says little of each part."""
+WINDOW = 128
+"""Tokens of a window. Longer ones find less, shorter ones need more room: docs/measurements.md."""
 
 
 class TextEmbedder:
@@ -35,7 +32,7 @@ class TextEmbedder:
             ``encode_query``), recognised by these methods; or the name of one of the last (``"all-MiniLM-L6-v2"``) or the
             folder it is in.
         window: tokens of a window, counted by the model's tokenizer where it has one, else estimated; neighbours share an
-            eighth of it. None: what the model says it reads, at most 512; 256 where it does not say.
+            eighth of it. None: 128, or what the model says it reads where that is less.
         name: what an index records; by default the model's class and the name it goes by.
         revision: which weights, likewise; by default a checksum of some of a sentence-transformers model's, else ``1``.
         local_files_only: look for a named model on this machine only. ``HF_HUB_OFFLINE=1`` in the environment does the same.
@@ -80,8 +77,7 @@ class TextEmbedder:
                 "encode_query (sentence-transformers)"
             )
         self.model = model
-        reads = _reads(model)
-        self.window = window or min(reads or WINDOW, LONGEST)
+        self.window = window or min(_reads(model) or WINDOW, WINDOW)
         self.name = name or _name_of(model)
         self.revision = f"{revision or '1'}/w{self.window}"
 

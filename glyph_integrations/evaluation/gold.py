@@ -98,5 +98,5 @@ def _reason(question: LabelledQuestion, pages: int, end: int) -> str:
     if question.span:
         return f"span {list(question.span)} is outside {where}, whose pages end at {end:,}"
     if question.page is not None:
-        return f"{where} has no page {question.page}; it holds {pages:,} of that document"
+        return f"{where} has no page {question.page}; it holds {pages:,} pages of that document"
     return f"no page of {where} holds the answer {' '.join(question.answer.split())[:60]!r}"

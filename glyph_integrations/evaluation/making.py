@@ -78,12 +78,12 @@ def make_questions(
     Raises:
         ModelError: the model or its server failed. What was yielded before stands.
     """
+    ids = sorted(index.ids(), key=lambda page_id: _order(seed, page_id))
+    ask = partial(_asked, model) if model else partial(_cloze, _Rarity(_pages(index, ids[:COMPARED])))
     taken = {page_id for gold in find_gold(index, known) for page_id in gold.pages}
     before = {question.question.casefold() for question in known}
-    ids = sorted((page_id for page_id in index.ids() if page_id not in taken), key=lambda page_id: _order(seed, page_id))
-    ask = partial(_asked, model) if model else partial(_cloze, _Rarity(_pages(index, ids[:COMPARED])))
     made = 0
-    for page in _pages(index, ids):
+    for page in _pages(index, [page_id for page_id in ids if page_id not in taken]):
         if made >= count:
             return
         if sum(not character.isspace() for character in page.text) < LEAST:

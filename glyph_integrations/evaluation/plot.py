@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -40,12 +41,13 @@ class _Panel(NamedTuple):
         """Write text about a point."""
         self.pencil.text((x, y), text, fill=ink, font=_font(size), anchor=anchor)
 
-    def grid(self, steps: int = 5) -> None:
-        """Lines at even values, with these."""
+    def grid(self) -> None:
+        """A line at each tenth, with its value."""
+        steps = round(10 * (self.most - self.least))
         for step in range(steps + 1):
             value = self.least + (self.most - self.least) * step / steps
             self.pencil.line((_LEFT, self.y(value), WIDTH - _RIGHT, self.y(value)), fill=_PALE)
-            self.write(_LEFT - 12, self.y(value), f"{value:.2f}".rstrip("0").rstrip("."), anchor="rm")
+            self.write(_LEFT - 12, self.y(value), f"{value:.1f}", anchor="rm")
 
     def interval(self, x: float, estimate: Estimate) -> None:
         """A whisker."""
@@ -70,8 +72,8 @@ def plot(evaluation: Evaluation, tuning: Tuning | None = None) -> Image.Image:
     _modes(_Panel(pencil, _TOP, HEIGHT - _BOTTOM, 0, 1), evaluation)
     if tuning:
         scores = tuning.scores
-        least, most = min(score.low for score in scores), max(score.high for score in scores)
-        least, most = (least, most) if most - least > 0.01 else (0.0, 1.0)
+        least = math.floor(10 * min(score.low for score in scores)) / 10
+        most = math.ceil(10 * max(score.high for score in scores)) / 10
         _weights(_Panel(pencil, HEIGHT + _TOP, 2 * HEIGHT - _BOTTOM, least, most), tuning)
     return image
 

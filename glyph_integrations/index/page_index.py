@@ -234,7 +234,7 @@ class PageIndex:
             mode: ``lexical`` (BM25), ``dense`` (vectors) or ``hybrid``: 0.7 times BM25's relevance + 0.3 times
                 the similarity of the vectors, stretched so that the hundredth nearest page has 0 (a convex combination: Bruch
                 et al. 2023). With a `LexicalEmbedder`, whose vectors know less than BM25, hybrid is lexical.
-            weight: 0 to 1, another than the 0.35 of hybrid; `glyph_integrations.evaluation.tune` finds yours.
+            weight: of the vectors in hybrid mode, 0 to 1, where not as above; `glyph_integrations.evaluation.tune` finds yours.
 
         Raises:
             QueryError: k below 1, an unknown mode, a weight beyond 0 to 1, vectors of another dim, or a filter with an unknown

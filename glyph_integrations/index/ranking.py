@@ -19,7 +19,7 @@ from .folder import IndexFolder
 from .log import PORTION
 from .max_sim import Bags, Found, Rows, ranked
 from .question import Question
-from .record import Made
+from .record import START, Made
 from .store import Store
 from .training import Training
 from .vectors import READ, VectorIndex, VectorStats
@@ -200,10 +200,11 @@ class Ranking:
     def problems(self) -> list[str]:
         """What is wrong with what is derived. Vectors are looked at only where they were derived before."""
         problems = []
-        rows = {row for row, _ in self._store.scan()}
+        rows = {fields.row for fields in self._store.scan_fields()}
         if self.words().rows() != rows:
             problems.append("BM25 does not hold the stored pages; close the index and delete its folder 'bm25'")
-        if self._dense is not None or (self._folder and self._folder.vectors.exists()):
+        derived = (self._dense is not None and self._dense.mark != START) or (self._folder and self._folder.vectors.exists())
+        if derived:
             found = set(self.vectors().rows().tolist())
             if not found <= rows or any(self._has_vectors(row) for row in rows - found):
                 problems.append("the vector index does not hold the stored pages; close the index and delete 'vectors.faiss'")

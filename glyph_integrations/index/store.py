@@ -34,7 +34,7 @@ CREATE TABLE pages (
     layout TEXT NOT NULL, text BLOB NOT NULL);
 CREATE INDEX pages_by_content ON pages (content);
 CREATE INDEX pages_by_source ON pages (source);
-CREATE TABLE vectors (content TEXT PRIMARY KEY, data BLOB NOT NULL, checksum BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE vectors (content TEXT NOT NULL PRIMARY KEY, data BLOB NOT NULL, checksum BLOB NOT NULL);
 {TABLE}"""
 
 _RECORD = ", ".join(Record._fields)

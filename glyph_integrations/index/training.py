@@ -75,12 +75,12 @@ class Training:
     def _train(self) -> None:
         nlist = self._ann.cells(self._vectors)
         rng = np.random.default_rng(nlist)
-        sample, rows = self._sample(nlist * PER_CELL, rng)
-        index = ivf_index(sample, nlist, self._ann.quantizer, self._stop.is_set)
+        sample, rows = self._sample(nlist * PER_CELL + _ASKED, rng)
+        asked = min(_ASKED, len(sample) // 4)
+        recall = Recall(rows[:asked], sample[:asked].copy())  # what is asked takes no part in the training
+        index = ivf_index(sample[asked:], nlist, self._ann.quantizer, self._stop.is_set)
         if index is None:
             return
-        asked = rng.choice(len(sample), min(_ASKED, len(sample)), replace=False)
-        recall = Recall(rows[asked], sample[asked])
         del sample
         new = VectorIndex(
             self._made, self._ann, index, Trained(self._vectors, self._ann.quantizer, nlist, self._ann.nlist, 1, 0)
@@ -100,6 +100,7 @@ class Training:
 
     def _sample(self, wanted: int, rng: np.random.Generator) -> tuple[Vectors, Rows]:
         """About so many vectors, and their pages, spread over all pages."""
+        wanted = min(wanted, self._vectors)
         each = -(-wanted // len(self._rows))
         rows = self._rows if each > 1 else np.sort(rng.choice(self._rows, wanted, replace=False))
         vectors, pages = [], []

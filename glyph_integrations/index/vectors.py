@@ -96,9 +96,9 @@ class VectorIndex:
     @classmethod
     def load(cls, path: Path | None, made: Made, ann: Ann) -> VectorIndex:
         """From its file; an empty one if that is missing, damaged or of something else."""
+        if path is None:
+            return cls(made, ann)
         try:
-            if path is None:
-                raise FileNotFoundError
             with unsealed(path, _MAGIC) as (header, file):  # checked before FAISS sees a byte: it trusts what it reads
                 trained = Trained(*header["trained"]) if header["trained"] else None
                 if Made(*header["made"]) != made or (trained and ann.kind == "flat"):

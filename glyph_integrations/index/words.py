@@ -86,8 +86,8 @@ class Words:
                 self._bm25.catch_up(self._store)
             return
         self._start(behind)
-        if PORTION < behind < BACKGROUND:
-            self.wait()  # writing must not outrun it
+        if min(PORTION, self._bm25.pages // 4) < behind < BACKGROUND:
+            self.wait()  # or another process would find by BM25 what is no longer there
 
     def wait(self) -> None:
         """Return when nothing is going on in the background."""

@@ -36,6 +36,7 @@ class GlyphRetriever(BaseRetriever):
         similarity_top_k: how many nodes; a wrapped retriever has its own number.
         filters: conditions on metadata; likewise.
         mode: see `GlyphVectorStore.query`; likewise.
+        alpha: weight of the vectors in hybrid modes, 0 to 1; likewise.
         kwargs: those of `BaseRetriever`.
 
     Raises:
@@ -48,6 +49,7 @@ class GlyphRetriever(BaseRetriever):
         similarity_top_k: int = 5,
         filters: MetadataFilters | None = None,
         mode: VectorStoreQueryMode | str = VectorStoreQueryMode.DEFAULT,
+        alpha: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -59,6 +61,7 @@ class GlyphRetriever(BaseRetriever):
         self.similarity_top_k = similarity_top_k
         self.filters = filters
         self.mode = VectorStoreQueryMode(mode)
+        self.alpha = alpha
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         if isinstance(self._pages, BaseRetriever):
@@ -89,8 +92,9 @@ class GlyphRetriever(BaseRetriever):
 
     def _query(self, query_bundle: QueryBundle) -> VectorStoreQuery:
         return VectorStoreQuery(
-            query_str=query_bundle.query_str, similarity_top_k=self.similarity_top_k, filters=self.filters, mode=self.mode
-        )
+            query_str=query_bundle.query_str, similarity_top_k=self.similarity_top_k, filters=self.filters, mode=self.mode,
+            alpha=self.alpha,
+        )  # fmt: skip
 
 
 def _scored(result: VectorStoreQueryResult) -> list[NodeWithScore]:

@@ -2,6 +2,6 @@
 
 from .engines import RapidOcrReader, TesseractReader, open_reader
 from .reader import CachedReader, Reader, Stretch
-from .transcript import transcribe
+from .transcript import read_lines, transcribe
 
-__all__ = ["CachedReader", "RapidOcrReader", "Reader", "Stretch", "TesseractReader", "open_reader", "transcribe"]
+__all__ = ["CachedReader", "RapidOcrReader", "Reader", "Stretch", "TesseractReader", "open_reader", "read_lines", "transcribe"]

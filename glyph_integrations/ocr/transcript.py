@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from .reader import Reader
+from .reader import Reader, Stretch
 
 CROP_LINES = 12  # engines take time out of proportion for more
 BORDER = 16  # pixels around a crop: engines lose what touches the edge
@@ -41,6 +41,17 @@ def transcribe(image: Image.Image, reader: Reader) -> str:
         image: any mode; what is transparent is white.
         reader: the engine; a `CachedReader` reads no crop twice.
     """
+    return _join(_lines(image, reader))
+
+
+def read_lines(image: Image.Image, reader: Reader) -> list[Stretch]:
+    """The lines of text in a picture, from top to bottom, each with its box in pixels of the picture; found as by
+    `transcribe`."""
+    found = _lines(image, reader)
+    return [Stretch(text, middle - high / 2, middle + high / 2, left, right) for text, middle, high, left, right in found]
+
+
+def _lines(image: Image.Image, reader: Reader) -> list[_Line]:
     grey = _grey(image)
     pixels = np.asarray(grey)
     paper = int(np.bincount(pixels.ravel(), minlength=256).argmax())
@@ -48,7 +59,7 @@ def transcribe(image: Image.Image, reader: Reader) -> str:
     rows = ink.sum(axis=1)
     inked = np.flatnonzero(rows)
     if not len(inked):
-        return ""
+        return []
     columns = np.flatnonzero(ink.any(axis=0))
     left, right = int(columns[0]), int(columns[-1]) + 1
     pitch = _line_pitch(rows[inked[0] : inked[-1] + 1])
@@ -56,7 +67,7 @@ def transcribe(image: Image.Image, reader: Reader) -> str:
     joined = (ink[1:] & ink[:-1]).sum(axis=1)  # strokes that go on from a row to the next
     for top, bottom in _cuts(joined, int(inked[0]), int(inked[-1]) + 1, pitch):
         lines += _read(grey.crop((left, top, right, bottom)), reader, pitch, paper, left, top)
-    return _join(lines)
+    return lines
 
 
 def _grey(image: Image.Image) -> Image.Image:
@@ -73,7 +84,19 @@ def _line_pitch(rows: npt.NDArray[Any]) -> float:
     begins = np.flatnonzero(dense[1:] & ~dense[:-1])
     if len(begins) < 2:
         return float(len(rows))
-    return max(5.0, float(np.percentile(np.diff(begins), 30)))
+    pitch = max(5.0, float(np.percentile(np.diff(begins), 30)))
+    bands = _band_pitch(rows)
+    return bands if bands > 1.6 * pitch else pitch  # large type: its strokes look like lines
+
+
+def _band_pitch(rows: npt.NDArray[Any]) -> float:
+    """Rows from one band of ink to the next, where all are about equally high, as lines with paper between them are; else 0."""
+    inked = np.concatenate([[0], (rows > rows.max() / 50).astype(np.int8), [0]])
+    tops, bottoms = np.flatnonzero(np.diff(inked) > 0), np.flatnonzero(np.diff(inked) < 0)
+    low, high = np.percentile(bottoms - tops, [25, 75])
+    if len(tops) < 2 or high > 1.6 * low:
+        return 0.0
+    return float(np.percentile(np.diff(tops), 30))
 
 
 def _cuts(joined: npt.NDArray[Any], top: int, bottom: int, pitch: float) -> list[tuple[int, int]]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from ..errors import DocumentError
 from ..page import Box, Page, Scalar
-from ..picture import Picture
+from ..picture import Picture, pack_text_lines
 from ..sources import SourceDocument
 from ..sources.page_file import OPENED, PageFile
 from ..style import PageStyle
@@ -35,12 +35,25 @@ def file_pages(document: SourceDocument, style: PageStyle, source: str, metadata
     for index, (start, end, width, height, boxes) in enumerate(document.pages):
         if document.media_type.startswith("image/"):
             shrink = min(1.0, style.width / width)
+            if shrink < 1 and boxes:
+                boxes = _shrunk(Picture("", document.sha256, index, width, height, boxes), document.text[start:end], shrink)
             width, height = width * shrink, max(1.0, height * shrink)
         picture = Picture(document.name, document.sha256, index, round(width, 2), round(height, 2), boxes)
         yield Page(
             text=document.text[start:end], style=style, lines=(), source=source, number=index + 1, start=start,
             picture=picture, metadata=metadata,
         )  # fmt: skip
+
+
+def _shrunk(picture: Picture, text: str, shrink: float) -> str:
+    """The text boxes of a picture that is made smaller."""
+    lines = [
+        line._replace(
+            left=int(line.left * shrink), top=int(line.top * shrink), right=math.ceil(line.right * shrink),
+            bottom=math.ceil(line.bottom * shrink), stops=tuple((offset, x * shrink) for offset, x in line.stops),
+        ) for line in picture.lines(text)
+    ]  # fmt: skip
+    return pack_text_lines(text, lines)
 
 
 def picture_size(picture: Picture, dpi: int) -> tuple[int, int]:

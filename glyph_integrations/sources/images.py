@@ -15,7 +15,7 @@ from .page_file import FilePage, PageFile
 if TYPE_CHECKING:
     from PIL import Image
 
-_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP")
+FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP")
 _MAX_PIXELS = 89_000_000  # a frame; Pillow warns above 89,478,485
 _MAX_FRAMES = 10_000
 _ORIENTATION = 0x0112  # EXIF; from 5 on the picture lies on its side
@@ -73,7 +73,7 @@ def _opened(data: bytes, label: str) -> Iterator[Image.Image]:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(BytesIO(data), formats=_FORMATS) as image:
+        with Image.open(BytesIO(data), formats=FORMATS) as image:
             yield image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DocumentError(f"{label}: its picture is too large: {error}") from error
