@@ -90,11 +90,34 @@ def test_a_full_page_is_cut_between_lines_into_crops_of_at_most_twelve(name: str
     engine = Fixed()
     transcribe(renderer.draw(full), engine)
     inked = sum(1 for line in full.lines if line)
+    left, right = (limit(box for line in full.lines for f in line for box in (f.x, f.x + f.width)) for limit in (min, max))
+    across = (right - left) * min(2, 24 / (style.line_height * style.dpi / 72))
     assert inked / 12 <= len(engine.pictures) <= inked / 12 * 1.5 + 1
     for picture in engine.pictures:
         values = np.asarray(picture).astype(int)
         ink = np.abs(values - values[0, 0]) > 32
-        assert values.shape[0] <= 12.6 * 24 + 32 and not ink[:14].any() and not ink[-14:].any()
+        assert (
+            values.shape[0] <= 12.6 * 24 + 32
+            and 0.8 < (values.shape[1] - 32) / across < 1.25
+            and not ink[:14].any()
+            and not ink[-14:].any()
+        )
+
+
+@pytest.mark.parametrize("height", [2, 5, 11, 12])
+@pytest.mark.parametrize(
+    "style", [PageStyle(), PageStyle.preset("cjk-96"), PageStyle(dpi=150, font_size=30, line_height=36)], ids=str
+)
+def test_tight_lines_are_told_from_large_type(style: PageStyle, height: int) -> None:
+    renderer = Renderer(style.replace(height=20 + height * style.line_height))
+    paragraph = " ".join(PROSE.split()) * 4
+    for full in list(renderer.paginate(paragraph))[:-1]:  # lines without a blank between them
+        engine = Fixed()
+        drawn = renderer.draw(full)
+        transcribe(drawn, engine)
+        wide = max(f.x + f.width for line in full.lines for f in line) - min(f.x for line in full.lines for f in line)
+        scale = (engine.pictures[0].width - 32) / wide
+        assert scale == pytest.approx(min(2, max(0.5, 24 * 72 / style.dpi / style.line_height)), rel=0.25)
 
 
 def test_lines_of_a_paragraph_are_joined_and_short_lines_end_one() -> None:

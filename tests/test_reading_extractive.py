@@ -105,6 +105,21 @@ def test_it_reads_what_messages_are_delivered_as() -> None:
         assert ExtractiveModel(vision).read(sent).text.endswith("06:45 every morning. The sea was calm that day.” (Page 8)")
 
 
+def test_pages_that_go_as_text_are_no_part_of_the_question() -> None:
+    ferry = "The ferry to Husum left at 06:45 every morning. The sea was calm. "
+    short = [f"Page 8\n{ferry}{FILLER[:300]}", f"Page 9 of b.txt\n{FILLER[:300]}", "When does the ferry to Husum leave?"]
+    apart = [PagePart(PAGES[0]), *map(TextPart, short)]
+    for parts in (
+        apart,
+        apart[1:],
+        [TextPart("\n\n".join(short))],
+        [*apart[:2], apart[3]],
+        [TextPart("\n\n".join(short[::2]))],
+    ):
+        text = ExtractiveModel("glyph").read([Turn("user", parts)]).text
+        assert text.startswith("“The ferry to Husum left at 06:45") and text.endswith("(Page 8)")
+
+
 def test_usage_counts_the_turns_as_the_model_it_stands_for() -> None:
     turns, report = ContextBuilder("zai-org/Glyph", renderer=RENDERER).build("When does the ferry leave?", PAGES)
     usage = ExtractiveModel("zai-org/Glyph").read(turns).usage

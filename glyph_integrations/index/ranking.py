@@ -29,7 +29,7 @@ EXACT = 100_000
 """Pages under a filter that have so few vectors are scored one by one from the truth, without FAISS..."""
 
 FEW = 2_000
-"""...if they are no more pages than this: a page takes 10 microseconds to read, and FAISS 30 nanoseconds to skip."""
+"""...if they are no more pages than this: a page takes 10 microseconds to read, and FAISS 20 nanoseconds to skip."""
 
 FOLLOWED = 1_000
 """An add that leaves more changes than this to the next search brings the vector index up to date itself."""

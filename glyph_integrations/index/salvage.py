@@ -161,6 +161,7 @@ class Salvage:
             case "pages":
                 return any(self.records()) or not self._database.rows("SELECT 1 FROM pages LIMIT 1")
         contents = [content for (content,) in self._database.rows(f"SELECT content FROM vectors LIMIT {PORTION}")]
+        contents = [content for content in contents if isinstance(content, str)]
         return bool(self.vectors(contents, 1)) or not contents
 
     def _numbers(self) -> list[int] | range:

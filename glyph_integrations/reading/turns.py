@@ -122,6 +122,7 @@ class Turn:
         return replace(self, parts=tuple(parts))
 
 
+_PAGE_TEXT = re.compile(r"Page \d+(?: of [^\n]+|, lines \d+-\d+)?[ \t]*\n")
 _PAGE_LABEL = re.compile(r"(?:\A|\n)Page \d+(?: of [^\n]+|, lines \d+-\d+)?\s*\Z")
 _LABEL = r"(?:question|query|问题|問題|질문|質問|вопрос|frage|pregunta)"
 _LABELLED_QUESTION = re.compile(rf"^[ \t>*#]*{_LABEL}[ \t*]*[:：][ \t*]*(\S.*(?:\n(?![^\n]{{0,30}}[:：]).+)*)", re.I | re.M)
@@ -136,13 +137,21 @@ def question_of(turns: Sequence[Turn]) -> str:
             continue
         last_page = max((i for i, p in enumerate(turn.parts) if isinstance(p, PagePart)), default=-1)
         last_image = max((i for i, p in enumerate(turn.parts) if isinstance(p, PagePart | PicturePart)), default=-1)
-        text = outside_tags(turn.with_parts(turn.parts[last_image + 1 :]).text).strip()
+        text = _said(turn.parts[last_image + 1 :])
         if not text and not any(_labels_a_picture(*pair) for pair in pairwise(turn.parts)):
-            text = outside_tags(turn.with_parts(turn.parts[last_page + 1 :]).text).strip()
+            text = _said(turn.parts[last_page + 1 :])
         if text:
             labelled = _LABELLED_QUESTION.findall(text)
             return str(labelled[-1]).strip() if labelled else text
     return ""
+
+
+def _said(parts: Sequence[Part]) -> str:
+    """The text of parts, without pages that go as text before it."""
+    texts = [part.text for part in parts if isinstance(part, TextPart)]
+    while len(texts) > 1 and _PAGE_TEXT.match(texts[0]):
+        texts.pop(0)
+    return outside_tags("\n\n".join(texts)).strip()
 
 
 def _labels_a_picture(part: Part, following: Part) -> bool:

@@ -27,9 +27,11 @@ class Quotable(NamedTuple):
 
 
 def short_question(turns: Sequence[Turn]) -> str:
-    """What is asked; of a prompt in one piece, its last line."""
+    """What is asked; of a prompt in one piece, its last line, or what follows the last page in it."""
     question = question_of(turns)
-    return question if len(question) <= 1000 else question.rstrip().rsplit("\n", 1)[-1]
+    if len(question) > 1000:
+        return question.rstrip().rsplit("\n", 1)[-1]
+    return question.rsplit("\n\n", 1)[-1] if _LABEL.search(question) else question
 
 
 ImageText = Callable[[PagePart | PicturePart], str | None]
