@@ -14,6 +14,7 @@ from PIL import Image
 
 from ..errors import MissingExtraError, ModelError, QueryError
 from ..page import Page
+from ..refusal import reason_of
 from ..rendering import Renderer
 from .embedder import Metric, Vectors
 from .picture_size import PIXELS, PictureSize
@@ -207,13 +208,12 @@ class RemoteVisualEmbedder:
         if isinstance(error, openai.APITimeoutError):
             return ModelError(f"{where} did not answer within {self._timeout:g} s; a longer timeout= waits longer")
         if isinstance(error, openai.APIStatusError):
-            body = " ".join(str(error.message).split())[:300]
             advice = {
                 401: "check the API key", 403: "check the API key", 413: "the page is too large; lower page_pixels",
                 404: f"check the base URL, and that vLLM serves {self.model!r} with --runner pooling",
                 400: "it refused the request; lower page_pixels if a page has too many tokens",
             }.get(error.status_code, "look at the server's log")  # fmt: skip
-            return ModelError(f"{where} answered {error.status_code}: {body}; {advice}")
+            return ModelError(f"{where} answered {error.status_code}: {reason_of(error)}; {advice}")
         if isinstance(error, openai.APIConnectionError):
             return ModelError(f"{where} cannot be reached ({error.__cause__ or error}); is the server running?")
         return ModelError(f"{where} answered with something else than JSON ({type(error).__name__}: {error})")

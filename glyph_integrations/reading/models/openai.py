@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import MissingExtraError, ModelError, UnknownModelError
+from ...refusal import reason_of
 from ...vision import VisionProfile
 from ..delivery import as_sent
 from ..placement import Gate
@@ -306,8 +307,6 @@ class OpenAIModel:
             seconds = self._settings["timeout"]
             return ModelError(f"{where} did not answer within {seconds:g} s; is it overloaded? A longer timeout= waits longer")
         if isinstance(error, openai.APIStatusError):
-            bare = error.message == f"Error code: {error.status_code}"  # the library knows OpenAI's own form of errors only
-            body = " ".join(str(error.response.text if bare else error.message).split())[:300]
             advice = {
                 401: "check the API key", 403: "check the API key",
                 404: f"check the base URL (it usually ends in /v1) and the model name {self.name!r}",
@@ -315,7 +314,7 @@ class OpenAIModel:
                 400: "it refused the request; fewer or smaller pages may fit, and a model without vision takes none",
                 413: "the request is too large; send fewer pages",
             }.get(error.status_code, "look at the server's log")  # fmt: skip
-            return ModelError(f"{where} answered {error.status_code}: {body}; {advice}")
+            return ModelError(f"{where} answered {error.status_code}: {reason_of(error)}; {advice}")
         if isinstance(error, openai.APIConnectionError):
             cause = error.__cause__ or error
             return ModelError(f"{where} cannot be reached ({cause}); is the server running, and the base URL right?")
