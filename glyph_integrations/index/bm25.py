@@ -36,6 +36,7 @@ microseconds a row."""
 
 _FOOTER = struct.Struct("<II")
 _MAGIC = 1337
+_KINDS = ("idx", "pos", "term", "store", "fast", "fieldnorm")  # files of a segment
 
 
 class Ranked(NamedTuple):
@@ -161,6 +162,7 @@ class Bm25:
         if self._folder is None:
             self._use(self._tantivy.Index(self._schema))
         else:
+            (self._folder / "state.json").unlink(missing_ok=True)  # first, for who is killed now must not leave a whole look
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder.mkdir(parents=True, exist_ok=True)
             self._use(self._tantivy.Index(self._schema, path=str(self._folder), reuse=False))
@@ -266,10 +268,10 @@ def check_files(folder: Path) -> None:
     meta, state = json.loads((folder / "meta.json").read_bytes()), _state(folder)
     if not state or abs(_count(meta) - state["pages"]) > state["more"]:
         raise ValueError(f"{folder / 'meta.json'} does not fit state.json")
-    live = {segment["segment_id"].replace("-", "") for segment in meta["segments"]}
-    for path in folder.iterdir():
-        if path.name.partition(".")[0] in live:
-            _check_footer(path)
+    for segment in meta["segments"]:
+        name = segment["segment_id"].replace("-", "")
+        for kind in (*_KINDS, f"{segment['deletes']['opstamp']}.del" if segment["deletes"] else "idx"):
+            _check_footer(folder / f"{name}.{kind}")  # a missing one too: some are only looked for when they are needed
 
 
 def _check_footer(path: Path) -> None:
