@@ -229,7 +229,7 @@ def compare_with_faiss(dense: Any, queries: list[Vectors], whole: float) -> None
     import faiss
 
     many = len(queries[0]) > 1
-    depth = 200 if many else dense.trained.depth(10) if dense.trained else 10
+    depth = dense.depth(queries[0], 10)
     want = min(len(dense), max(1000, dense.pages // 4)) if many else depth
     ids = timed(lambda query: dense.search(query, depth).rows.tolist(), queries, None)
     parameters = dense._parameters(None, dense._probes)

@@ -53,11 +53,10 @@ class Bags(NamedTuple):
         """For each query vector and each page (all with vectors) the best inner product: float32 [queries, pages]."""
         if not len(self.rows):
             return np.zeros((len(query), 0), dtype=np.float32)
-        products: Vectors = query @ self.vectors.T
-        if len(self.rows) == len(self.vectors):
-            return products
-        best: Vectors = np.maximum.reduceat(products, np.cumsum(self.counts) - self.counts, axis=1)
-        return best
+        products: Vectors = self.vectors @ query.T  # half the time of its transpose
+        if len(self.rows) < len(self.vectors):
+            products = np.maximum.reduceat(products, np.cumsum(self.counts) - self.counts, axis=0)
+        return products.T
 
     def max_sim(self, query: Vectors) -> Found:
         """Each page's mean over the query's vectors of the best inner product with one of its own (ColBERT's MaxSim, Khattab

@@ -102,7 +102,7 @@ class Ranking:
             return []
         if dense.exact(query):
             return _hits(dense.search(query, limit, rows), limit)
-        depth = max(200, 10 * limit) if len(query) > 1 or dense.trained is None else dense.trained.depth(limit)
+        depth = dense.depth(query, limit)
         possible = dense.pages if rows is None else len(rows)
         few = rows is not None and possible <= FEW and possible * len(dense) <= EXACT * dense.pages
         if self._embedder.stored and (few or (len(query) > 1 and possible <= 2 * depth)):

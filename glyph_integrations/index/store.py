@@ -160,9 +160,9 @@ class Store:
     def rows_of(self, ids: Sequence[str]) -> dict[str, int]:
         """Row numbers of the ids that exist."""
         found: dict[str, int] = {}
-        for portion in _portions(ids):
-            sql = "SELECT id, row FROM pages WHERE id IN (SELECT value FROM json_each(?))"
-            found.update(self._rows(sql, json.dumps(portion)))
+        for portion in _portions(ids):  # more is read than the id, for SQLite's index has no checksum
+            sql = f"SELECT fields_checksum, {_FIELDS} FROM pages WHERE id IN (SELECT value FROM json_each(?))"
+            found.update((fields.id, fields.row) for fields in self._checked(self._rows(sql, json.dumps(portion))))
         return found
 
     def records(self, rows: Iterable[int]) -> dict[int, Record]:
@@ -214,7 +214,8 @@ class Store:
 
     def rows_of_source(self, source: str) -> dict[int, str]:
         """Rows and ids of a source's pages."""
-        return dict(self._rows("SELECT row, id FROM pages WHERE source = ? ORDER BY row", to_blob(source)))
+        sql = f"SELECT fields_checksum, {_FIELDS} FROM pages WHERE source = ? ORDER BY row"
+        return {fields.row: fields.id for fields in self._checked(self._rows(sql, to_blob(source)))}
 
     def sources(self) -> dict[str, int]:
         """Every source and its number of pages, in order of name."""
@@ -335,7 +336,7 @@ class Store:
     # -- checks ---------------------------------------------------------------------------------------------------------
 
     def problems(self, dim: int, stored: bool, seen: Callable[[int], None]) -> Iterator[str]:
-        """Everything wrong with what is stored, one line each; reads all of it. ``seen`` is told of pages and vectors read.
+        """Everything wrong with what is stored, one line each; reads all of it.
 
         Args:
             dim: of the vectors.
@@ -354,7 +355,8 @@ class Store:
                     except IndexCorruptError as error:
                         yield str(error)
             seen(len(portion))
-        for portion in _portions(content for (content,) in self._rows("SELECT content FROM vectors ORDER BY content")):
+        contents = [content for (content,) in self._rows("SELECT content FROM vectors ORDER BY content")]
+        for portion in _portions(content for content in contents if isinstance(content, str)):
             try:
                 self.vectors(portion, dim)
             except IndexCorruptError:

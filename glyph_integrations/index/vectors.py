@@ -209,6 +209,12 @@ class VectorIndex:
         """Whether the scores of `search` are final: one query vector, and no vector left out or coarser than the truth."""
         return self.trained is None and len(query) == 1
 
+    def depth(self, query: Vectors, limit: int) -> int:
+        """How many candidates to score exactly for so many hits."""
+        if len(query) == 1:
+            return self.trained.depth(limit) if self.trained else limit
+        return max(10 * limit, min(400, max(100, READ * self.pages // (len(self) or 1))))
+
     def search(self, query: Vectors, limit: int, rows: Rows | None = None) -> Found:
         """Pages near the query's vectors [n, dim], best first: at least ``limit``, or all there are, of ``rows`` if given.
         Scores are estimates from above unless `exact`."""
