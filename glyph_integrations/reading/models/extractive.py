@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ...vision import VisionProfile
 from ..placement import Gate
 from ..turns import PagePart, Turn
-from .answer import Answer, AnswerChunk
-from .quoting import chunks_of, cut, quotable_texts, quote, short_question, usage_of
+from .quoting import quotable_texts, quote, short_question
+from .quoting_model import QuotingModel
 
 
-class ExtractiveModel:
+class ExtractiveModel(QuotingModel):
     """Answers by quoting the sentences that share most with the question, with their page: ``“...” (Page 57)``. A short
     sentence is quoted together with the next of its paragraph.
 
@@ -32,63 +31,7 @@ class ExtractiveModel:
     name = "extractive"
 
     def __init__(self, vision: VisionProfile | str | None = None, *, quotes: int = 2) -> None:
-        self._gate = Gate(vision)
-        self.quotes = quotes
-
-    @property
-    def vision(self) -> VisionProfile | None:
-        """The profile it stands in for."""
-        return self._gate.vision
-
-    def read(
-        self,
-        turns: Sequence[Turn],
-        *,
-        max_tokens: int | None = None,
-        stop: Sequence[str] | None = None,
-        tools: Sequence[dict[str, Any]] | None = None,
-        **options: Any,
-    ) -> Answer:
-        """Quotations from the pages and texts of the turns that bear on the last question."""
-        text, stop_reason = cut(self._answer(turns), max_tokens, stop or (), self._gate)
-        return Answer(text, usage_of(turns, text, self._gate), stop_reason, self.name)
-
-    async def aread(
-        self,
-        turns: Sequence[Turn],
-        *,
-        max_tokens: int | None = None,
-        stop: Sequence[str] | None = None,
-        tools: Sequence[dict[str, Any]] | None = None,
-        **options: Any,
-    ) -> Answer:
-        """`read`, which takes milliseconds."""
-        return self.read(turns, max_tokens=max_tokens, stop=stop)
-
-    def stream(
-        self,
-        turns: Sequence[Turn],
-        *,
-        max_tokens: int | None = None,
-        stop: Sequence[str] | None = None,
-        tools: Sequence[dict[str, Any]] | None = None,
-        **options: Any,
-    ) -> Iterator[AnswerChunk]:
-        """The answer word by word."""
-        yield from chunks_of(self.read(turns, max_tokens=max_tokens, stop=stop))
-
-    async def astream(
-        self,
-        turns: Sequence[Turn],
-        *,
-        max_tokens: int | None = None,
-        stop: Sequence[str] | None = None,
-        tools: Sequence[dict[str, Any]] | None = None,
-        **options: Any,
-    ) -> AsyncIterator[AnswerChunk]:
-        """The answer word by word."""
-        for chunk in self.stream(turns, max_tokens=max_tokens, stop=stop):
-            yield chunk
+        super().__init__(Gate(vision), quotes)
 
     def _answer(self, turns: Sequence[Turn]) -> str:
         question = short_question(turns)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Sequence
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...errors import ModelError, PictureSizeError
 from ...vision import VisionProfile
@@ -15,8 +14,8 @@ from ..matching import find_near, plain_text
 from ..placement import Gate
 from ..turns import OpaquePart, PagePart, PicturePart, TextPart, Turn
 from .addresses import image_address
-from .answer import Answer, AnswerChunk
-from .quoting import chunks_of, cut, quotable_texts, quote, short_question, usage_of
+from .quoting import quotable_texts, quote, short_question
+from .quoting_model import QuotingModel
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -30,7 +29,7 @@ _MOST_PIXELS = 40_000_000
 _LONGEST_SIDE = 20_000
 
 
-class OcrModel:
+class OcrModel(QuotingModel):
     """Answers by quoting what an OCR engine reads on the images it is sent, with their page: ``“...” (Page 57)``.
 
     Pages are drawn as they would be sent to the model it stands in for, and read from these pixels, never from their text; so
@@ -72,70 +71,9 @@ class OcrModel:
     ) -> None:
         from ...ocr import CachedReader, RapidOcrReader
 
-        self._gate = Gate(vision, renderer)
+        super().__init__(Gate(vision, renderer), quotes)
         self._reader = CachedReader(RapidOcrReader() if reader is None else reader, cache)
-        self.quotes = quotes
-
-    @property
-    def name(self) -> str:
-        """That of the engine, with its version."""
-        return self._reader.name
-
-    @property
-    def vision(self) -> VisionProfile | None:
-        """The profile of the model it stands in for."""
-        return self._gate.vision
-
-    def read(
-        self,
-        turns: Sequence[Turn],
-        *,
-        max_tokens: int | None = None,
-        stop: Sequence[str] | None = None,
-        tools: Sequence[dict[str, Any]] | None = None,
-        **options: Any,
-    ) -> Answer:
-        """Quotations of what stands on the images, and in the texts, of the turns that bear on the last question."""
-        _refuse_addresses(turns)
-        text, stop_reason = cut(self._answer(turns), max_tokens, stop or (), self._gate)
-        return Answer(text, usage_of(turns, text, self._gate), stop_reason, self.name)
-
-    async def aread(
-        self,
-        turns: Sequence[Turn],
-        *,
-        max_tokens: int | None = None,
-        stop: Sequence[str] | None = None,
-        tools: Sequence[dict[str, Any]] | None = None,
-        **options: Any,
-    ) -> Answer:
-        """`read`, without blocking the event loop."""
-        return await asyncio.to_thread(self.read, turns, max_tokens=max_tokens, stop=stop)
-
-    def stream(
-        self,
-        turns: Sequence[Turn],
-        *,
-        max_tokens: int | None = None,
-        stop: Sequence[str] | None = None,
-        tools: Sequence[dict[str, Any]] | None = None,
-        **options: Any,
-    ) -> Iterator[AnswerChunk]:
-        """The answer word by word, once all is read."""
-        yield from chunks_of(self.read(turns, max_tokens=max_tokens, stop=stop))
-
-    async def astream(
-        self,
-        turns: Sequence[Turn],
-        *,
-        max_tokens: int | None = None,
-        stop: Sequence[str] | None = None,
-        tools: Sequence[dict[str, Any]] | None = None,
-        **options: Any,
-    ) -> AsyncIterator[AnswerChunk]:
-        """`stream`, without blocking the event loop."""
-        for chunk in chunks_of(await self.aread(turns, max_tokens=max_tokens, stop=stop)):
-            yield chunk
+        self.name = self._reader.name
 
     def transcribe(self, part: PagePart | PicturePart) -> str:
         """All that was read on a page as it is drawn for the model, or on a picture; empty when that is nothing.
@@ -150,6 +88,7 @@ class OcrModel:
         return transcribe(_opened(data), self._reader)
 
     def _answer(self, turns: Sequence[Turn]) -> str:
+        _refuse_addresses(turns)
         question = short_question(turns)
         texts = quotable_texts(turns, question, self.transcribe)
         exact = read_exact_strings(part.text for turn in turns for part in turn.parts if isinstance(part, TextPart))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from ..passages import best_passages, least_share, sentences
-from ..placement import Gate
 from ..tags import split_tags
 from ..turns import PagePart, PicturePart, TextPart, Turn, question_of
-from .answer import Answer, AnswerChunk, Usage
 
 NO_ANSWER = "No answer found in the pages given."
 
@@ -93,28 +91,3 @@ def quote(question: str, texts: Sequence[Quotable], most: int, corrected: Callab
         words = corrected(texts[passage.text_index], words) if corrected else words
         quoted.append(f"“{words}”" + (f" ({label})" if label else ""))
     return "\n".join(quoted)
-
-
-def cut(text: str, max_tokens: int | None, stop: Sequence[str], gate: Gate) -> tuple[str, str]:
-    """An answer up to its limit, and why it ends there (``stop`` or ``length``)."""
-    ends = [at for at in (text.find(s) for s in stop if s) if at >= 0]
-    text = text[: min(ends)] if ends else text
-    if max_tokens is None or gate.count_text(text) <= max_tokens:
-        return text, "stop"
-    while text and gate.count_text(text) > max_tokens:
-        text = text[: min(len(text) - 1, len(text) * 9 // 10)]
-    return text.rstrip(), "length"
-
-
-def usage_of(turns: Sequence[Turn], answer: str, gate: Gate) -> Usage:
-    """What an answer to these turns costs the model that the gate counts for."""
-    parts = [part for turn in turns for part in turn.parts]
-    images = gate.count(part for part in parts if isinstance(part, PagePart | PicturePart))
-    return Usage(gate.count(parts) + gate.overhead(turns), gate.count_text(answer), images)
-
-
-def chunks_of(answer: Answer) -> Iterator[AnswerChunk]:
-    """A finished answer word by word."""
-    for word in re.findall(r"\s*\S+|\s+$", answer.text):
-        yield AnswerChunk(word)
-    yield AnswerChunk(usage=answer.usage, stop_reason=answer.stop_reason, model=answer.model)
