@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import DocumentError, UnknownModelError
-from .options import PasswordOption, PicturesOption, QuietOption, StyleOption, choose_style, secret
+from .embedder import EmbedderOption, recorded_or
+from .options import KeyOption, PasswordOption, PicturesOption, QuietOption, StyleOption, choose_style, secret
 from .terminal import Terminal
 from .walkthrough import Walkthrough
 
@@ -41,17 +42,11 @@ def ask(
             show_default=False,
         ),
     ] = None,
-    api_key: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ENV",
-            help="Environment variable that holds the server's key. Default: OPENAI_API_KEY, if set.",
-            show_default=False,
-        ),
-    ] = None,
+    api_key: KeyOption = None,
     k: Annotated[int, typer.Option("-k", min=1, max=1000, metavar="N", help="How many pages to retrieve.")] = 5,
     style: StyleOption = None,
     output: PicturesOption = Path("glyph-answer"),
+    embedder: EmbedderOption = None,
     root: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Folder of the PDF and image files that an index was made from.", show_default=False),
@@ -83,9 +78,11 @@ def ask(
     if PageIndex.exists(document):
         if style is not None:
             raise typer.BadParameter("pages of an index keep the style they were indexed in", param_hint="--style")
-        with PageIndex.open(document) as index:
+        with PageIndex.open(document, recorded_or(embedder, document)) as index:
             walkthrough.use_index(index)
             walkthrough.answer(index, question, k, output)
+    elif embedder is not None:
+        raise typer.BadParameter("is for an index", param_hint="--embedder")
     elif document.is_dir():
         raise DocumentError(f"{document} is a folder but no index; make one with: glyph index {document} --index DIR")
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import DocumentError
-from .options import QuietOption, secret
+from .embedder import EmbedderOption, recorded_or
+from .options import KeyOption, QuietOption, secret
 from .staging import staged
 from .terminal import Terminal, counted, excerpt
 
 if TYPE_CHECKING:
-    from ..embedding import Embedder
     from ..evaluation import Estimate, Evaluation, LabelledQuestion, Tuning
     from ..index import PageIndex
 
@@ -50,14 +49,7 @@ def evaluate(
     ] = None,
     tune: Annotated[bool, typer.Option("--tune", help="Find the weight of hybrid mode that suits these questions.")] = False,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the figures by mode.", show_default=False)] = None,
-    embedder: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|DIR",
-            help="The embedding model that the index was made with; without it only lexical mode is measured.",
-            show_default=False,
-        ),
-    ] = None,
+    embedder: EmbedderOption = None,
     make: Annotated[
         int | None,
         typer.Option(
@@ -72,14 +64,7 @@ def evaluate(
         str | None, typer.Option(metavar="URL", help="An OpenAI-compatible server for --make.", show_default=False)
     ] = None,
     model: Annotated[str | None, typer.Option(metavar="NAME", help="The model to ask there.", show_default=False)] = None,
-    api_key: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ENV",
-            help="Environment variable that holds the server's key. Default: OPENAI_API_KEY, if set.",
-            show_default=False,
-        ),
-    ] = None,
+    api_key: KeyOption = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Decides which pages --make draws.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures, question by question, as JSON.")] = False,
     quiet: QuietOption = False,
@@ -100,7 +85,7 @@ def evaluate(
     if make is not None and (tune or plot or as_json or mode or embedder):
         raise typer.BadParameter("makes questions and stops; measure them with a second command", param_hint="--make")
     terminal = Terminal(quiet or as_json)
-    with PageIndex.open(folder, _embedder(folder, embedder), progress=False if terminal.quiet else None) as index:
+    with PageIndex.open(folder, recorded_or(embedder, folder), progress=False if terminal.quiet else None) as index:
         if make is not None:
             _make(terminal, index, questions, make, base_url, model, api_key, seed)
         else:
@@ -219,27 +204,6 @@ def _make(
     if not reader:
         terminal.warn("such questions favour lexical search; they tell whether an index works, not how well")
     terminal.step("Next", f"read them, drop the bad ones, then: glyph eval {path} --index {index.path}")
-
-
-def _embedder(folder: Path, given: str | None) -> Embedder:
-    """The embedder an index was made with, its settings as the index recorded them; without its name one that only reads."""
-    from ..embedding import LexicalEmbedder, TextEmbedder, VisualEmbedder
-    from ..index import recorded_embedder
-
-    recorded = recorded_embedder(folder)
-    if given is None:
-        return recorded
-    if isinstance(recorded, LexicalEmbedder):
-        raise typer.BadParameter("this index was made without a model", param_hint="--embedder")
-    if match := re.search(r"/w(\d+)$", recorded.revision):
-        return TextEmbedder(given, window=int(match[1]), name=recorded.name)
-    if match := re.search(r"/pool([\d.]+)/trim([01])/text([01])$", recorded.revision):
-        pool, trim, text = float(match[1]), match[2] == "1", match[3] == "1"
-        return VisualEmbedder(given, pool=pool, trim=trim, text=text, name=recorded.name)
-    raise typer.BadParameter(
-        f"the index was made with {recorded.name!r}, which only Python can open: glyph_integrations.evaluate(index, questions)",
-        param_hint="--embedder",
-    )
 
 
 def _shown(score: Estimate) -> str:

@@ -10,10 +10,12 @@ import typer
 
 from ..errors import DocumentError
 from . import upkeep
+from .embedder import EmbedderOption, new_embedder, recorded_or
 from .options import QuietOption, StyleOption, choose_style
 from .terminal import Terminal, counted
 
 if TYPE_CHECKING:
+    from ..embedding import Embedder
     from ..index import Synced
     from ..rendering import Renderer
 
@@ -30,6 +32,8 @@ def index(
     ] = None,
     style: StyleOption = None,
     model: Annotated[str, typer.Option(metavar="NAME", help="Model that will read the pages; decides the style.")] = "glyph",
+    embedder: EmbedderOption = None,
+    by_sight: Annotated[bool, typer.Option("--by-sight", help="The embedder sees pages, as ColPali does.")] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Read and check everything; code 1 if something is wrong.")] = False,
     repair: Annotated[
         bool, typer.Option("--repair", help="Save what is sound of a damaged index; the damaged files are kept beside it.")
@@ -58,7 +62,7 @@ def index(
     renderer = Renderer(choose_style(style, VisionProfile.get(model)))
     files, skipped = _readable(paths, folder, renderer)
     done: dict[str, Synced] = {}
-    with PageIndex.open(folder) as index:
+    with PageIndex.open(folder, _embedder(folder, embedder, by_sight)) as index:
         for name, file in terminal.track(files.items(), "Indexing", len(files)):
             done[name] = index.sync(name, renderer.paginate(open_document(file, name=name)))
         total = len(index)
@@ -74,6 +78,18 @@ def index(
         terminal.warn(f"skipped: {reason}")
     if skipped[10:]:
         terminal.warn(f"skipped {len(skipped) - 10:,} more files that are not text")
+
+
+def _embedder(folder: Path, given: str | None, by_sight: bool) -> Embedder | None:
+    from ..index import PageIndex
+    from ..index.recorded import Absent
+
+    if not PageIndex.exists(folder):
+        return new_embedder(given, by_sight)
+    embedder = recorded_or(given, folder)
+    if isinstance(embedder, Absent):
+        raise typer.BadParameter(f"this index was made with {embedder.name!r}; name that model", param_hint="--embedder")
+    return embedder
 
 
 def _row(name: str, parts: Sequence[Synced]) -> tuple[str, ...]:

@@ -27,6 +27,15 @@ StyleOption = Annotated[
 PicturesOption = Annotated[
     Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the pictures of the cited pages.")
 ]
+KeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--api-key",
+        metavar="ENV",
+        help="Environment variable that holds the server's key. Default: OPENAI_API_KEY, if set.",
+        show_default=False,
+    ),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print results only: no steps, no progress bars.")]
 PasswordOption = Annotated[
     str | None,

@@ -90,13 +90,17 @@ class Walkthrough:
         Raises:
             ModelError: the model or its server failed; nothing is written.
         """
+        from ..index.recorded import Absent
         from ..reading import ExtractiveModel, TextPart, verify_answer
 
         tell = self.terminal
         self._several = len(index.sources()) > 1
         tell.step("Ask", question)
         began = time.perf_counter()
-        hits = index.search(question, k=k)
+        absent = isinstance(index.embedder, Absent)
+        hits = index.search(question, k=k, mode="lexical" if absent else "hybrid")
+        if absent:
+            tell.warn(f"searched by words alone; the index also has vectors of {index.embedder.name!r}: add --embedder")
         if not hits:
             tell.step("Find", f"none of {counted(len(index), 'page')} shares a word with the question")
             tell.result("No answer: no page matches the question.")
