@@ -120,6 +120,11 @@ class Page:
     def __post_init__(self) -> None:
         object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
 
+    def __repr__(self) -> str:
+        begin = self.text if len(self.text) <= 40 else self.text[:40] + "…"
+        where = f"number={self.number}, source={self.source!r}, start={self.start}, end={self.end}"
+        return f"Page({begin!r}, {where}, style={str(self.style)!r})"
+
     def __getstate__(self) -> dict[str, Any]:
         return {k: dict(v) if k == "metadata" else v for k, v in self.__dict__.items()}
 

@@ -135,3 +135,9 @@ def test_line_numbers_of_characters() -> None:
     page = Page("one two\n\nthree", STYLE, ((Fragment(0, 7, 0, 1),), (), (Fragment(9, 14, 0, 1),)))
     assert [page.line_of(at) for at in (0, 6, 7, 8, 9, 13)] == [1, 1, 1, 1, 3, 3]
     assert [page.line_text(n) for n in (1, 2, 3)] == ["one two", "", "three"]
+
+
+def test_a_page_is_shown_in_one_short_line() -> None:
+    page = Page("A long story. " * 500, PageStyle(newline="keep"), (), source="story.txt", number=7, start=12)
+    assert repr(page).startswith("Page('A long story. A long story.") and "number=7, source='story.txt', start=12" in repr(page)
+    assert len(repr(page)) < 200 and "\n" not in repr(page)
