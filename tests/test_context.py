@@ -193,6 +193,16 @@ def test_without_crops_or_a_match_what_does_not_fit_is_left_out() -> None:
         assert "of the budget were left" in report.left_out[0].reason
 
 
+def test_a_better_page_has_its_lines_shown_before_a_worse_one_is_shown_whole() -> None:
+    question = f"{QUESTIONS[0]} {QUESTIONS[1]}"
+    pages = [PAGES[0], PAGES[1], NOTE, *PAGES[2:]]  # the second does not fit whole, the third does
+    first = build(question, PAGES[:1], sharp=0, sidecar=0)[1].tokens
+    _, report = build(question, pages, budget=first + 150, sharp=0, sidecar=0)
+    sent = {p.page.id: p for p in report.placements}
+    assert sent[PAGES[0].id].lines is None and sent[PAGES[1].id].lines is not None
+    assert FACTS[1] in sent[PAGES[1].id].text and sent[PAGES[2].id].sent_as == "left out"
+
+
 def test_more_pages_fit_when_those_at_the_end_are_cut() -> None:
     question = f"{QUESTIONS[0]} {QUESTIONS[1]}"
     _, whole = build(question, PAGES[:2], sharp=0)

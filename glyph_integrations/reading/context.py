@@ -11,7 +11,7 @@ from ..vision import VisionProfile
 from .exact_strings import exact_strings
 from .placement import Candidate, Gate, Limits, labels_of, unique
 from .report import ContextReport
-from .tiers import cut_to_fit, sharpen
+from .tiers import place_by_rank, sharpen
 from .turns import Part, TextPart, Turn
 
 if TYPE_CHECKING:
@@ -107,12 +107,7 @@ class ContextBuilder:
             )
         candidates = unique(Candidate(hit.page if isinstance(hit, PageHit) else hit) for hit in hits)
         labels, room = labels_of(candidates), gate.room(None if self.budget is None else self.budget - asked)
-        placements = []
-        for candidate in candidates:
-            placement, room = gate.place_one(candidate, labels[candidate.page.id], room)
-            placements.append(placement)
-        if self.crop:
-            room = cut_to_fit(gate, question, placements, labels, room)
+        placements, room = place_by_rank(gate, question, candidates, labels, room, crop=self.crop)
         room = sharpen(gate, self.sharp, placements, labels, room)
         shown = [p for p in placements if p.sent_as != "left out"]
         if self.order == "document":

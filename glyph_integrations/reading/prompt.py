@@ -14,7 +14,7 @@ from .placement import Candidate, Gate, Limits, labels_of, unique
 from .registry import REGISTRY, PageSource
 from .report import ContextReport, Placement
 from .tags import split_tags
-from .tiers import cut_to_fit
+from .tiers import place_by_rank
 from .turns import PagePart, Part, PicturePart, TextPart, Turn, question_of
 
 if TYPE_CHECKING:
@@ -114,11 +114,7 @@ class Prompt:
                     "tools included, estimated); shorten it or raise the budget"
                 )
             room = self.gate.room(self.budget - bare, pictures)
-            placements = []
-            for candidate in candidates:
-                placement, room = self.gate.place_one(candidate, labels[candidate.page.id], room)
-                placements.append(placement)
-            cut_to_fit(self.gate, question or question_of(turns), placements, labels, room)
+            placements, _ = place_by_rank(self.gate, question or question_of(turns), candidates, labels, room)
             delivered, tokens = send()
             while tokens > self.budget:  # a page that joins a text may cost a token more than it does alone
                 last = max(i for i, p in enumerate(placements) if p.sent_as != "left out")

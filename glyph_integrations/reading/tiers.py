@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ..errors import PictureSizeError
@@ -14,23 +14,41 @@ from .report import Placement
 _SHARPER = (96, 120)  # resolutions that a page may be raised to, one step above that of the others
 
 
-def cut_to_fit(gate: Gate, question: str, placements: list[Placement], labels: Mapping[str, str], room: Room) -> Room:
-    """Send, of pages that were left out, the lines around what matches the question, as an image or as text, whichever costs
-    less, as far as they fit. The list is changed in place; what is returned is the room that is left."""
-    if all(p.sent_as != "left out" for p in placements):
-        return room
+def place_by_rank(
+    gate: Gate, question: str, candidates: Sequence[Candidate], labels: Mapping[str, str], room: Room, *, crop: bool = True
+) -> tuple[list[Placement], Room]:
+    """How each page is sent, and what room that leaves. The best page chooses first: whole while it fits, else (with ``crop``)
+    the lines around what matches the question, as an image or as text, whichever costs less; else it is left out.
+
+    Args:
+        candidates: pages, best first.
+        labels: what the prompt calls each, by id.
+    """
+    matches: list[list[Match]] | None = None  # by candidate; looked for when a page does not fit
+    placed = []
+    for i, candidate in enumerate(candidates):
+        label = labels[candidate.page.id]
+        placement, left = gate.place_one(candidate, label, room)
+        if crop and placement.sent_as == "left out" and candidate.lines is None:
+            matches = _matches(question, candidates) if matches is None else matches
+            for lines in lines_around(candidate.page, matches[i]):
+                part, less = gate.place_one(Candidate(candidate.page, candidate.dpi, lines), label, room)
+                if part.sent_as != "left out":
+                    placement = replace(part, reason=f"cut to the lines that match; whole, {placement.reason}")
+                    left = less
+                    break
+        placed.append(placement)
+        room = left
+    return placed, room
+
+
+def _matches(question: str, candidates: Sequence[Candidate]) -> list[list[Match]]:
     least = least_share(question)
-    passages = [p for p in best_passages(question, [p.page.text for p in placements]) if p.share >= least]
-    for i, whole in enumerate(placements):
-        if whole.sent_as != "left out":
-            continue
-        page = whole.page
-        for lines in lines_around(page, [Match(p.start, p.end, p.score) for p in passages if p.text_index == i]):
-            part, left = gate.place_one(Candidate(page, lines=lines), labels[page.id], room)
-            if part.sent_as != "left out":
-                placements[i], room = replace(part, reason=f"cut to the lines that match; whole, {whole.reason}"), left
-                break
-    return room
+    found: list[list[Match]] = [[] for _ in candidates]
+    for passage in best_passages(question, [candidate.page.text for candidate in candidates]):
+        if passage.share >= least:
+            found[passage.text_index].append(Match(passage.start, passage.end, passage.score))
+    return found
 
 
 def sharpen(gate: Gate, most: int, placements: list[Placement], labels: Mapping[str, str], room: Room) -> Room:
