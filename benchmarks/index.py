@@ -447,7 +447,7 @@ def main() -> None:
     print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, {free:.0f} GB free")
     widths = [len(form.format("" if name == "case" else 0)) for name, form in COLUMNS.items() if name]
     print(" | ".join(f"{name:>{width}}" for name, width in zip(COLUMNS, widths, strict=False)))
-    for size in args.sizes:
+    for size in filter(None, args.sizes):
         run(args, "glyph", size)
         for peer in ("langchain-community FAISS", "LlamaIndex FaissVectorStore"):
             if size <= args.peers_up_to:
