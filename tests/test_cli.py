@@ -259,15 +259,16 @@ def test_a_folder_that_is_no_index_says_how_to_make_one(own_folder: Path) -> Non
     assert files_in(own_folder) == {"docs"}
 
 
-def test_an_index_made_by_another_embedder_is_refused(story: Path, own_folder: Path) -> None:
+def test_an_index_made_by_another_embedder_is_only_read_and_by_words(story: Path, own_folder: Path) -> None:
     class Renamed(LexicalEmbedder):
         name = "another"
 
     with PageIndex.open("idx", embedder=Renamed()) as index:
         index.add(Renderer().paginate(open_document(story)))
     before = {path: path.stat().st_size for path in Path("idx").rglob("*")}
-    assert "another" in error_of("ask", "idx", QUESTION)
-    assert "another" in error_of("index", story, "--index", "idx")
+    asked, added = glyph("ask", "idx", QUESTION), glyph("index", story, "--index", "idx")
+    assert asked.exit_code == 0 and "Mackinnon" in asked.stdout and "words alone" in asked.stderr and "another" in asked.stderr
+    assert added.exit_code == 2 and "another" in added.stderr
     assert {path: path.stat().st_size for path in Path("idx").rglob("*")} == before
 
 

@@ -14,6 +14,7 @@ import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
@@ -267,7 +268,9 @@ def test_ctrl_c_while_a_server_thinks_is_clean(story: Path, own_folder: Path) ->
             "--model",
             "glyph",
         ]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        heard = partial(signal.signal, signal.SIGINT, signal.default_int_handler)  # a job in the background may be deaf to it
+        process = subprocess.Popen(command, preexec_fn=heard, **pipes)
         assert asked.wait(20)
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=20)
