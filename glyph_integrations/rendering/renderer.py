@@ -222,7 +222,7 @@ class Renderer:
             lines: first and last line (from 1) of a part of the page to draw alone, within the page's margins. Of a picture
                 from a file: the strip that holds these lines of its text, as wide as the page. Default: the whole page.
 
-        About 0.6 ms for a page of a novel at the style's own dpi, 0.7 ms at another. A page of a PDF or an image is drawn
+        About 0.3 ms for a page of a novel at the style's own dpi, 0.4 ms at another. A page of a PDF or an image is drawn
         from its file, in grey, in some 5 ms; one that would be over 99 million pixels, or 30,000 on a side, at a lower dpi
         (and a log line says so).
 
