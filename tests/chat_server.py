@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from serving import serving
 
 
 class ChatServer(ThreadingHTTPServer):
@@ -54,17 +54,8 @@ class ChatServer(ThreadingHTTPServer):
         return {"role": "assistant", "content": self.answer or f"{images} images; {text_of(last)[-200:]}"}
 
 
-@contextmanager
-def chat_server() -> Iterator[ChatServer]:
-    server = ChatServer()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def chat_server() -> AbstractContextManager[ChatServer]:
+    return serving(ChatServer())
 
 
 def text_of(message: dict[str, Any]) -> str:

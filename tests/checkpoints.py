@@ -28,7 +28,7 @@ _GLM = """[gMASK]<sop>
 {%- endfor %}
 {% if add_generation_prompt %}<|assistant|>
 {% endif %}"""
-_CHATML = """{% for m in messages %}<|im_start|>{{ m.role }}
+CHATML = """{% for m in messages %}<|im_start|>{{ m.role }}
 {% if m.content is string %}{{ m.content }}{% else %}{% for part in m.content -%}
 {% if part.type == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% elif part.type == 'text' %}{{ part.text }}{% endif %}
 {%- endfor %}{% endif %}<|im_end|>
@@ -48,7 +48,7 @@ _SMOLVLM = """<|im_start|>{% for m in messages %}{{ m.role | capitalize }}
 {%- endfor %}
 {{- '<end_of_utterance>\n' }}
 {%- endfor %}{% if add_generation_prompt %}Assistant:{% endif %}"""
-_INTERNVL = _CHATML.replace("<|vision_start|><|image_pad|><|vision_end|>", "<IMG_CONTEXT>\n")
+_INTERNVL = CHATML.replace("<|vision_start|><|image_pad|><|vision_end|>", "<IMG_CONTEXT>\n")
 _GEMMA = """<bos>{% for m in messages %}<start_of_turn>{{ 'model' if m.role == 'assistant' else m.role }}
 {% if m.content is string %}{{ m.content }}{% else %}{% for part in m.content -%}
 {% if part.type == 'image' %}<start_of_image>{% else %}{{ part.text }}{% endif %}
@@ -57,9 +57,9 @@ _GEMMA = """<bos>{% for m in messages %}<start_of_turn>{{ 'model' if m.role == '
 {% endif %}"""
 CHAT = {  # template, begin, end of text, pad, and control tokens that the processors do not need
     "glm-4.1v": (_GLM, None, "<|user|>", "[gMASK] <sop> <|system|> <|user|> <|assistant|> <|observation|>"),
-    "qwen2-vl": (_CHATML, None, "<|im_end|>", "<|im_start|> <|im_end|>"),
-    "qwen2.5-vl": (_CHATML, None, "<|im_end|>", "<|im_start|> <|im_end|>"),
-    "qwen3-vl": (_CHATML, None, "<|im_end|>", "<|im_start|> <|im_end|>"),
+    "qwen2-vl": (CHATML, None, "<|im_end|>", "<|im_start|> <|im_end|>"),
+    "qwen2.5-vl": (CHATML, None, "<|im_end|>", "<|im_start|> <|im_end|>"),
+    "qwen3-vl": (CHATML, None, "<|im_end|>", "<|im_start|> <|im_end|>"),
     "pixtral": (_PIXTRAL, "<s>", "</s>", "<s> </s> [INST] [/INST]"),
     "smolvlm": (_SMOLVLM, None, "<end_of_utterance>", "<|im_start|>"),
     "deepseek-ocr-2": (None, "<bos>", "<eos>", "<bos> <eos> <|grounding|>"),

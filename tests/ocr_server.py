@@ -16,6 +16,8 @@ from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from serving import serving
+
 from glyph_integrations.errors import GlyphError
 from glyph_integrations.ocr import CachedReader, RapidOcrReader
 from glyph_integrations.reading import Answer, OcrModel, Part, PicturePart, TextPart, Turn
@@ -86,16 +88,11 @@ class OcrServer(ThreadingHTTPServer):
 
 @contextmanager
 def ocr_server(model: OcrModel) -> Iterator[OcrServer]:
-    server = OcrServer(model)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.released.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(OcrServer(model)) as server:
+        try:
+            yield server
+        finally:
+            server.released.set()
 
 
 class RefusedError(ValueError):

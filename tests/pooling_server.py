@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 from PIL import Image
+from serving import serving
 
 DIM = 32
 
@@ -65,17 +64,8 @@ class PoolingServer(ThreadingHTTPServer):
         return vectors[0].tolist() if self.single else vectors.tolist()
 
 
-@contextmanager
-def pooling_server() -> Iterator[PoolingServer]:
-    server = PoolingServer()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def pooling_server() -> AbstractContextManager[PoolingServer]:
+    return serving(PoolingServer())
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 from glyph_command import CHINESE, FACT, FILLER, QUESTION, error_of, files_in, glyph, isolate, ok, write_story
 from PIL import Image
+from serving import serving
 
 from glyph_integrations import Renderer, open_document
 
@@ -163,15 +164,8 @@ def server(answer: Callable[[dict[str, Any]], tuple[int, str]]) -> Iterator[tupl
         def log_message(self, *arguments: object) -> None:
             pass
 
-    running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as running:
         yield f"http://127.0.0.1:{running.server_port}/v1", requests
-    finally:
-        running.shutdown()
-        thread.join()
-        running.server_close()
 
 
 def completion(text: str) -> tuple[int, str]:

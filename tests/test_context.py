@@ -12,6 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pdf_files import pages_pdf, paginate, show
 from PIL import Image
+from token_cost import cost
 
 from glyph_integrations import Page, PageStyle, Renderer, VisionProfile, count_text_tokens
 from glyph_integrations.errors import BudgetError
@@ -66,18 +67,6 @@ def _registered() -> None:
 def build(question: str, pages: list[Page], vision: object = GLYPH, **options: object) -> tuple[Turn, ContextReport]:
     (turn,), report = ContextBuilder(vision, renderer=RENDERER, **options).build(question, pages)  # type: ignore[arg-type]
     return turn, report
-
-
-def cost(turns: list[Turn], gate: Gate) -> int:
-    """Tokens of all parts, counted from the drawn pictures themselves, and the estimate for what is no part."""
-    total = 0
-    for part in (part for turn in turns for part in turn.parts):
-        if isinstance(part, TextPart):
-            total += count_text_tokens(part.text).count
-        elif isinstance(part, PagePart):
-            assert gate.vision
-            total += gate.vision.count(*Image.open(BytesIO(gate.png(part))).size)
-    return total + gate.overhead(turns)
 
 
 def shown(placement: Placement) -> tuple[object, ...]:

@@ -15,7 +15,7 @@ import glyph_integrations
 
 PACKAGE = Path(glyph_integrations.__file__).parent
 FLOORS = (
-    {"errors", "refusal", "style", "packing", "picture", "page"},
+    {"accelerator", "errors", "refusal", "style", "packing", "picture", "page"},
     {"sources", "vision", "ocr"},
     {"rendering"},
     {"embedding"},
@@ -24,7 +24,7 @@ FLOORS = (
     {"summarizing", "tuning", "evaluation"},
     {"langchain", "llama_index", "cli", "__main__"},
 )
-GROUND = ("errors", "refusal", "style", "packing", "picture", "page")  # on the ground floor, in this order
+GROUND = ("accelerator", "errors", "refusal", "style", "packing", "picture", "page")  # on the ground floor, in this order
 ADAPTERS = {"langchain", "llama_index"}
 FRAMEWORKS = ("langchain_core", "llama_index")
 HEAVY = (*FRAMEWORKS, "torch", "transformers", "faiss", "tantivy", "openai")

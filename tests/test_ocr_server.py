@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -15,6 +14,8 @@ import pytest
 from ocr_server import LOOP, OcrServer, ocr_server, shared_reader
 
 pytest.importorskip("openai", reason="the extra openai is not installed")
+
+from serving import serving
 
 from glyph_integrations import ContextBuilder, OcrModel, OpenAIModel, Page, PageIndex, PageStyle, Renderer, verify_answer
 from glyph_integrations.errors import ModelError
@@ -320,13 +321,8 @@ def canary() -> Iterator[tuple[str, list[str]]]:
 
         def log_message(self, *args: Any) -> None: ...
 
-    http = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=http.serve_forever, args=(0.05,))
-    thread.start()
-    yield f"http://127.0.0.1:{http.server_port}/secret.png", called
-    http.shutdown()
-    thread.join()
-    http.server_close()
+    with serving(HTTPServer(("127.0.0.1", 0), Handler)) as http:
+        yield f"http://127.0.0.1:{http.server_port}/secret.png", called
 
 
 def test_an_image_address_in_a_message_is_fetched_by_nobody(quick: OcrServer, canary: tuple[str, list[str]]) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from io import BytesIO
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from token_cost import cost
 
 from glyph_integrations.errors import BudgetError, UnknownModelError
 from glyph_integrations.page import Page, PageHit
@@ -26,7 +25,6 @@ from glyph_integrations.reading import (
     page_tag,
     question_of,
 )
-from glyph_integrations.reading.placement import Gate
 from glyph_integrations.rendering import Renderer
 from glyph_integrations.vision import VisionProfile, count_text_tokens
 
@@ -62,17 +60,6 @@ def prompt(**settings: object) -> Prompt:
 def _registered() -> None:
     REGISTRY.clear()
     REGISTRY.register([*PAGES, SHORT])
-
-
-def cost(turns: list[Turn], gate: Gate) -> int:
-    """Tokens of all parts, counted from the drawn pictures themselves, and of the chat template."""
-    total = 0
-    for part in (part for turn in turns for part in turn.parts):
-        if isinstance(part, TextPart):
-            total += count_text_tokens(part.text).count
-        elif isinstance(part, PagePart):
-            total += GLYPH.count(*Image.open(BytesIO(gate.png(part))).size)
-    return total + gate.overhead(turns)
 
 
 # -- turns ----------------------------------------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from checkpoints import CHATML
+
 LATE = ("colpali", "colqwen2", "colmodernvbert")
 """Families that give a page a vector per token."""
 SINGLE = "qwen3-vl-embedding"
@@ -18,12 +20,6 @@ _VBERT = [
     "<global-img>",
     *(f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7)),
 ]
-_CHATML = """{% for m in messages %}<|im_start|>{{ m.role }}
-{% if m.content is string %}{{ m.content }}{% else %}{% for part in m.content -%}
-{% if part.type == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% elif part.type == 'text' %}{{ part.text }}{% endif %}
-{%- endfor %}{% endif %}<|im_end|>
-{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
-{% endif %}"""
 
 
 def build(family: str, folder: Path, *, small: bool = True, seed: int = 0) -> Path:
@@ -144,10 +140,10 @@ def _qwen3(path: Path, small: bool) -> None:
     import transformers as t
 
     tokenizer = _tokenizer(_QWEN, eos_token="<|im_end|>", pad_token="<|endoftext|>", padding_side="left")
-    tokenizer.chat_template = _CHATML
+    tokenizer.chat_template = CHATML
     limits = {"shortest_edge": 4 * 32 * 32, "longest_edge": 64 * 32 * 32} if small else None
     images = t.Qwen2VLImageProcessor(patch_size=16, size=limits or {"shortest_edge": 65_536, "longest_edge": 16_777_216})
-    processor = t.Qwen3VLProcessor(images, tokenizer, t.Qwen3VLVideoProcessor(), chat_template=_CHATML)
+    processor = t.Qwen3VLProcessor(images, tokenizer, t.Qwen3VLVideoProcessor(), chat_template=CHATML)
     rope = {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [4, 2, 2], "mrope_interleaved": True}
     config = t.Qwen3VLConfig(
         text_config=_text(tokenizer, head_dim=16, rope_parameters=rope),

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from PIL import Image
 
+from ..accelerator import free_memory, out_of_memory
 from ..errors import ModelError
 from .encoders import Encoded, Encoder
 
@@ -99,7 +100,7 @@ class Batches:
         try:
             found = encoder.run(prepared)
         except Exception as error:
-            if not _out_of_memory(error):
+            if not out_of_memory(error):
                 raise self._failed(error, batch) from error
             if len(batch) == 1:
                 image = batch[0]
@@ -113,7 +114,7 @@ class Batches:
             return found
         # out of the except clause, whose traceback would hold the tensors
         del prepared
-        _free_memory()
+        free_memory()
         half = len(batch) // 2
         pixels = half * max(image.width * image.height for image in batch)
         if pixels < self.pixels:
@@ -130,19 +131,3 @@ class Batches:
 
 def _told(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-
-
-def _out_of_memory(error: Exception) -> bool:
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # CUDA's is torch's own class
-        return True
-    told = str(error)
-    return isinstance(error, RuntimeError) and any(
-        words in told for words in ("out of memory", "can't allocate memory", "not enough memory")
-    )
-
-
-def _free_memory() -> None:
-    import torch
-
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from zlib import crc32
 
+from ..accelerator import best_device
 from ..errors import MissingExtraError, ModelError
 from .encoders import Encoder, RetrievalModel, SentenceModel
 
@@ -50,7 +51,7 @@ def load_encoder(source: Source, device: str | None = None, dtype: str | None = 
         import transformers
     except ImportError as error:
         raise MissingExtraError((error.name or "transformers").partition(".")[0], "transformers") from None
-    device = device or _best_device()
+    device = device or best_device()
     try:
         kind = getattr(torch, dtype) if dtype else torch.float32 if device.startswith("cpu") else "auto"
     except AttributeError:
@@ -125,14 +126,6 @@ def captions_only(encoder: Encoder) -> bool:
     tower = getattr(config, "text_config", None)
     reads = getattr(tower, "max_position_embeddings", None)
     return isinstance(reads, int) and reads <= _SHORT
-
-
-def _best_device() -> str:
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def _reader(source: Source) -> str:

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..errors import MissingExtraError, ModelError, QueryError
+from ..errors import MissingExtraError, ModelError
 from ..page import Page
 from ..refusal import reason_of
 from ..rendering import Renderer
 from .embedder import Metric, Vectors
 from .picture_size import PIXELS, PictureSize
-from .pooling import pool_vectors
+from .pooling import picture_query, pool_vectors
 from .seen import Seen, see_image, see_page
 from .self_test import self_test
 
@@ -130,10 +130,7 @@ class RemoteVisualEmbedder:
             ModelError: the server failed.
         """
         if isinstance(text, Image.Image):
-            vectors = self.embed_images([text])[0]
-            if not len(vectors):
-                raise QueryError(f"there is nothing on the picture of {text.width} x {text.height} pixels to search for")
-            return pool_vectors(vectors, len(vectors) / 64)
+            return picture_query(text, self.embed_images([text])[0])
         return self._checked(self._ask(self._question(text)))
 
     def _question(self, text: str) -> dict[str, Any]:

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 
 from ..errors import MissingExtraError, ModelError
 from ..page import Page
 from ..vision import count_text_tokens
+from .checkpoint import weights_checksum
 from .embedder import Metric, Vectors
 
 WINDOW = 128
@@ -69,7 +69,7 @@ class TextEmbedder:
             self._embed_texts, self._embed_question = model.get_text_embedding_batch, model.get_query_embedding
         elif hasattr(model, "encode_document") and hasattr(model, "encode_query"):
             self._embed_texts, self._embed_question = _quiet(model.encode_document), _quiet(model.encode_query)
-            revision = revision or _checksum(model)
+            revision = revision or weights_checksum(model)
         else:
             raise TypeError(
                 f"{type(model).__name__} is no text embedding model: it has neither embed_documents and embed_query "
@@ -172,14 +172,6 @@ def _reads(model: Any) -> int | None:
     """How many tokens a model says it reads."""
     limit = getattr(_inner(model), "max_seq_length", None)
     return limit if isinstance(limit, int) and limit >= 8 else None
-
-
-def _checksum(model: Any) -> str:
-    """Of some weights of each layer, in half precision, so that the same weights loaded in single precision agree."""
-    value = 0
-    for weights in model.parameters():
-        value = crc32(weights.detach().flatten()[:256].half().cpu().numpy().tobytes(), value)
-    return f"{value:08x}"
 
 
 def _name_of(model: Any) -> str:

@@ -21,7 +21,7 @@ from .checkpoint import Source, captions_only, given_encoder, load_encoder, weig
 from .embedder import Embedder, Metric, Vectors
 from .encoders import Encoded
 from .picture_size import PictureSize
-from .pooling import pool_vectors
+from .pooling import picture_query, pool_vectors
 from .seen import Seen, read_picture, see_image, see_page
 from .self_test import self_test
 from .text import windows
@@ -167,8 +167,7 @@ class VisualEmbedder:
             ModelError: the model failed.
         """
         if isinstance(text, Image.Image):
-            vectors = self._of_image(text)
-            return pool_vectors(vectors, len(vectors) / 64)
+            return picture_query(text, self.embed_images([text])[0])
         return self.encode_question(text).vectors
 
     def encode_question(self, text: str) -> Encoded:
@@ -200,12 +199,6 @@ class VisualEmbedder:
     def processor(self) -> Any:
         """The model's processor."""
         return self._encoder.processor
-
-    def _of_image(self, image: Image.Image) -> Vectors:
-        found = self.embed_images([image])[0]
-        if not len(found):
-            raise QueryError(f"there is nothing on the picture of {image.width} x {image.height} pixels to search for")
-        return found
 
     def _embed(self, seen: Iterable[Seen | None], count: int) -> list[Vectors]:
         blank: list[int] = []

@@ -98,6 +98,7 @@ class FieldIndex:
             self.discard()
             mark = store.mark()
             self._take(store.scan_fields(), ())
+            self.unsaved += 1  # whatever file there is, is of no use
         changed: set[int] = set()
         while changes := store.changes(mark):
             changed.update(change.row for change in changes)

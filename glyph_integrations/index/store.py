@@ -228,9 +228,7 @@ class Store:
         for portion in _portions(dict.fromkeys(contents)):
             sql = "SELECT content, data, checksum FROM vectors WHERE content IN (SELECT value FROM json_each(?))"
             for content, data, checksum in self._rows(sql, json.dumps(portion)):
-                if digest(content, data) != checksum or len(data) % (2 * dim):
-                    raise self._damage(f"vectors of content {content}")
-                found[content] = np.frombuffer(data, dtype="<f2").reshape(-1, dim).astype(np.float32)
+                found[content] = _unpacked(self._vectors(content, data, checksum, dim), dim)
         return found
 
     def bags(self, rows: Sequence[int], dim: int) -> Bags:
@@ -245,12 +243,15 @@ class Store:
             for row, page_id, content, data, checksum in self._rows(sql, json.dumps(portion)):
                 if data is None:
                     raise IndexCorruptError(f"the vectors of page {page_id} are gone; {ADVICE}")
-                if digest(content, data) != checksum or len(data) % (2 * dim):
-                    raise self._damage(f"vectors of content {content}")
-                found.append((row, data))
+                found.append((row, self._vectors(content, data, checksum, dim)))
         counts = np.array([len(data) // (2 * dim) for _, data in found], dtype=np.int64)
-        vectors = np.frombuffer(b"".join(data for _, data in found), dtype="<f2").reshape(-1, dim).astype(np.float32)
+        vectors = _unpacked(b"".join(data for _, data in found), dim)
         return Bags(np.array([row for row, _ in found], dtype=np.int64), counts, vectors)
+
+    def _vectors(self, content: str, data: bytes, checksum: bytes, dim: int) -> bytes:
+        if digest(content, data) != checksum or len(data) % (2 * dim):
+            raise self._damage(f"vectors of content {content}")
+        return data
 
     def without_vectors(self, contents: Iterable[str]) -> set[str]:
         """Those of these content hashes that have no stored vectors."""
@@ -346,26 +347,16 @@ class Store:
         yield from self.check_structure()
         rows = [row for (row,) in self._rows("SELECT row FROM pages ORDER BY row")]
         for portion in _portions(rows):
-            try:
-                yield from self._page_problems(portion, stored)
-            except IndexCorruptError:  # which of them?
-                for row in portion:
-                    try:
-                        yield from self._page_problems([row], stored)
-                    except IndexCorruptError as error:
-                        yield str(error)
+            yield from _told(portion, lambda some: self._page_problems(some, stored))
             seen(len(portion))
         contents = [content for (content,) in self._rows("SELECT content FROM vectors ORDER BY content")]
         for portion in _portions(content for content in contents if isinstance(content, str)):
-            try:
-                self.vectors(portion, dim)
-            except IndexCorruptError:
-                for content in portion:
-                    try:
-                        self.vectors([content], dim)
-                    except IndexCorruptError as error:
-                        yield str(error)
+            yield from _told(portion, lambda some: self._vector_problems(some, dim))
         yield from self._changes.problems()
+
+    def _vector_problems(self, contents: Collection[str], dim: int) -> list[str]:
+        self.vectors(contents, dim)  # raises
+        return []
 
     def _page_problems(self, rows: Collection[int], stored: bool) -> list[str]:
         problems = []
@@ -391,6 +382,22 @@ class Store:
 
     def _rows(self, sql: str, *arguments: Any) -> list[Any]:
         return self._database.rows(sql, *arguments)
+
+
+def _told(portion: list[Any], check: Callable[[list[Any]], list[str]]) -> Iterator[str]:
+    """What a check says of a portion; if it raises, of each member alone."""
+    try:
+        yield from check(portion)
+    except IndexCorruptError as error:
+        if len(portion) == 1:
+            yield str(error)
+        else:
+            for one in portion:
+                yield from _told([one], check)
+
+
+def _unpacked(data: bytes, dim: int) -> Vectors:
+    return np.frombuffer(data, dtype="<f2").reshape(-1, dim).astype(np.float32)
 
 
 def _portions(values: Iterable[Any]) -> Iterator[list[Any]]:

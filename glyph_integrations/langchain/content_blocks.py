@@ -12,7 +12,7 @@ from PIL import Image
 from ..errors import PageFormatError
 from ..page import Page
 from ..reading import REGISTRY
-from ..reading.placement import default_renderer
+from ..reading.placement import Candidate, default_renderer, labels_of
 from ..rendering import Renderer
 from ..vision import VisionProfile
 from .page_documents import page_of
@@ -57,13 +57,12 @@ def page_content_blocks(
         DocumentError: the file of a page of a PDF or an image is not at hand.
     """
     chosen = [_page(item) for item in ([pages] if isinstance(pages, Page | Document) else pages)]
-    several = len({page.source for page in chosen}) > 1
+    labels = labels_of([Candidate(page) for page in chosen])
     blocks = []
     for page in chosen:
         png = (renderer or default_renderer()).png(page, dpi=dpi, vision=vision)
         REGISTRY.register_png(png, page)
-        source = " ".join(page.source.split()) if several else ""  # a name is data: it opens no line of its own
-        blocks += [{"type": "text", "text": f"{page.label} of {source}" if source else page.label}, image_block(png)]
+        blocks += [{"type": "text", "text": labels[page.id]}, image_block(png)]
     return blocks
 
 

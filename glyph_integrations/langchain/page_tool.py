@@ -12,6 +12,7 @@ from langchain_core.tools import StructuredTool
 from langchain_core.vectorstores import VectorStore
 from pydantic import BaseModel, Field
 
+from ..reading.page_search import DESCRIPTION, NAME, NOTHING, QUERY
 from ..reading.placement import default_renderer
 from ..rendering import Renderer
 from ..vision import VisionProfile
@@ -19,15 +20,11 @@ from .content_blocks import page_content_blocks
 from .page_documents import pages_of
 from .retriever import GlyphRetriever, tag_documents
 
-NAME = "search_pages"
-DESCRIPTION = "Searches the documents and returns the pages that bear on a question, each with its number and its source."
-NOTHING = "No page was found for this."
-
 
 class PageQuery(BaseModel):
     """What the tool is called with."""
 
-    query: str = Field(description="a question, or the words to look for")
+    query: str = Field(description=QUERY)
 
 
 def create_page_tool(

@@ -13,22 +13,19 @@ from llama_index.core.tools import AsyncBaseTool, ToolMetadata, ToolOutput
 
 from ..index import PageIndex
 from ..reading import REGISTRY, page_tag
-from ..reading.placement import default_renderer
+from ..reading.page_search import DESCRIPTION, NAME, NOTHING, QUERY
+from ..reading.placement import Candidate, default_renderer, labels_of
 from ..rendering import Renderer
 from ..vision import VisionProfile
 from .page_nodes import pages_in
 from .retriever import GlyphRetriever
 from .vector_store import GlyphVectorStore
 
-NAME = "search_pages"
-DESCRIPTION = "Searches the documents and returns the pages that bear on a question, each with its number and its source."
-NOTHING = "No page was found for this."
-
 
 class PageQuery(BaseModel):
     """What the tool is called with."""
 
-    query: str = Field(description="a question, or the words to look for")
+    query: str = Field(description=QUERY)
 
 
 class PageTool(AsyncBaseTool):
@@ -82,7 +79,7 @@ class PageTool(AsyncBaseTool):
     def _shown(self, found: list[NodeWithScore]) -> list[ContentBlock]:
         renderer = self._renderer or default_renderer()
         pages = pages_in(n.node for n in found)
-        several = len({page.source for page in pages if page}) > 1
+        labels = labels_of([Candidate(page) for page in pages if page])
         blocks: list[ContentBlock] = []
         for scored, page in zip(found, pages, strict=True):
             if page is None or renderer.missing_file(page):
@@ -90,9 +87,7 @@ class PageTool(AsyncBaseTool):
                 continue
             png = renderer.png(page, dpi=self._dpi, vision=self._vision)
             REGISTRY.register_png(png, page)
-            source = " ".join(page.source.split()) if several else ""  # a name is data: it opens no line of its own
-            label = f"{page.label} of {source}" if source else page.label
-            blocks += [TextBlock(text=label), ImageBlock(image=png, image_mimetype="image/png")]
+            blocks += [TextBlock(text=labels[page.id]), ImageBlock(image=png, image_mimetype="image/png")]
         return blocks
 
 

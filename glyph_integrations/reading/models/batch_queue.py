@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from threading import Lock, Thread
 from typing import Any
 
+from ...accelerator import free_memory, out_of_memory
 from ...errors import ModelError
 from .answer import Answer, AnswerChunk, Usage
 from .chat_prompt import ChatPrompt
-from .checkpoint import Checkpoint, out_of_memory
+from .checkpoint import Checkpoint
 from .generated_text import GeneratedText
 
 _log = logging.getLogger("glyph_integrations")
@@ -162,7 +163,7 @@ class BatchQueue:
                 raise
         finally:
             if full:  # outside of the handler, whose error holds on to the memory
-                self._checkpoint.free()
+                free_memory()
             if full and len(batch) > 1:
                 self._shrink(batch)
             else:

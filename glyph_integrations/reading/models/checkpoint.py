@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import gc
 import importlib.util
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from typing import Any
 
+from ...accelerator import best_device, out_of_memory
 from ...errors import MissingExtraError, ModelError
 from ...vision import VisionProfile
 from .chat_prompt import ChatPrompt
@@ -18,7 +18,6 @@ from .chat_prompt import ChatPrompt
 _OF_PROCESSOR = ("cache_dir", "local_files_only", "revision", "subfolder", "token", "trust_remote_code")
 SLACK = 2  # tokens a picture may differ from a profile: a template puts a space or a newline beside it, or they melt together
 _PAGES = ((588, 840), (784, 1120), (1190, 1684))  # pixels; at 72, 96 and 144 dpi
-_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "failed to allocate")
 
 
 @dataclass(frozen=True)
@@ -121,14 +120,6 @@ class Checkpoint:
         with self._seeded(options.get("seed") if temperature is not None else None):
             self.model.generate(**inputs, generation_config=config, stopping_criteria=StoppingCriteriaList([watch]))
 
-    def free(self) -> None:
-        """Give memory back that nothing uses."""
-        import torch
-
-        gc.collect()
-        if self.model.device.type in ("cuda", "mps"):
-            getattr(torch, self.model.device.type).empty_cache()
-
     @contextlib.contextmanager
     def _seeded(self, seed: int | None) -> Iterator[None]:
         """Random numbers by a seed, without changing anybody else's."""
@@ -146,15 +137,6 @@ class Checkpoint:
         """Whether a chat template has written the token that begins a text, so that the tokenizer need not."""
         begin = self.processor.tokenizer.bos_token
         return bool(begin) and text.startswith(begin)
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that the memory of a GPU or of the machine did not suffice."""
-    import torch
-
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _NO_MEMORY)
 
 
 def _checked(processor: Any) -> Any:
@@ -184,7 +166,7 @@ def _load_model(name: str, device: str | None, dtype: str | None, options: Mappi
     import torch
     from transformers import AutoModelForImageTextToText
 
-    device = device or _best_device()
+    device = device or best_device()
     try:
         weights = _best_dtype(device) if dtype is None else getattr(torch, dtype.removeprefix("torch."))
         # with accelerate the weights go to the device one by one; without it the machine holds them all first
@@ -209,18 +191,10 @@ def _not_loaded(name: str, error: Exception) -> ModelError:
     )
 
 
-def _best_device() -> str:
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
 def _best_dtype(device: str) -> Any:
     import torch
 
-    if device == "cpu" or (device == "auto" and _best_device() == "cpu"):
+    if device == "cpu" or (device == "auto" and best_device() == "cpu"):
         return torch.float32
-    cuda = device.startswith("cuda") or (device == "auto" and _best_device() == "cuda")
+    cuda = device.startswith("cuda") or (device == "auto" and best_device() == "cuda")
     return torch.float16 if cuda and not torch.cuda.is_bf16_supported() else torch.bfloat16

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 from ...errors import MissingExtraError, ModelError, UnknownModelError
 from ...refusal import reason_of
 from ...vision import VisionProfile
-from ..delivery import as_sent
 from ..placement import Gate
 from ..turns import PagePart, Part, PicturePart, TextPart, ToolCall, Turn
 from .addresses import image_address
 from .answer import Answer, AnswerChunk, Usage
 from .thinking import ThinkingSplitter, is_reasoning, split_thinking
-from .transcription import transcription
+from .transcription import turns_for
 
 if TYPE_CHECKING:
     from ...rendering import Renderer
@@ -226,9 +225,7 @@ class OpenAIModel:
         return {**self._request(*arguments), "stream": True, "stream_options": {"include_usage": True}}
 
     def _messages(self, turns: Sequence[Turn]) -> list[dict[str, Any]]:
-        form = self._form
-        sent = transcription(turns, form, self.name) if form and form.transcriber else as_sent(turns, self._gate)
-        return [self._message(turn) for turn in sent]
+        return [self._message(turn) for turn in turns_for(turns, self._gate, self.name)]
 
     def _message(self, turn: Turn) -> dict[str, Any]:
         parts = [p for p in turn.parts if not (turn.role == "assistant" and is_reasoning(p))]

@@ -44,41 +44,17 @@ class QuotingModel(ABC):
         text, stop_reason = self._cut(self._answer(turns), max_tokens, stop or ())
         return Answer(text, self._usage(turns, text), stop_reason, self.name)
 
-    async def aread(
-        self,
-        turns: Sequence[Turn],
-        *,
-        max_tokens: int | None = None,
-        stop: Sequence[str] | None = None,
-        tools: Sequence[dict[str, Any]] | None = None,
-        **options: Any,
-    ) -> Answer:
+    async def aread(self, turns: Sequence[Turn], **options: Any) -> Answer:
         """`read`, without blocking the event loop."""
-        return await asyncio.to_thread(self.read, turns, max_tokens=max_tokens, stop=stop)
+        return await asyncio.to_thread(self.read, turns, **options)
 
-    def stream(
-        self,
-        turns: Sequence[Turn],
-        *,
-        max_tokens: int | None = None,
-        stop: Sequence[str] | None = None,
-        tools: Sequence[dict[str, Any]] | None = None,
-        **options: Any,
-    ) -> Iterator[AnswerChunk]:
-        """The answer word by word, once all is read."""
-        yield from _chunks(self.read(turns, max_tokens=max_tokens, stop=stop))
+    def stream(self, turns: Sequence[Turn], **options: Any) -> Iterator[AnswerChunk]:
+        """The answer of `read` word by word, once all is read."""
+        yield from _chunks(self.read(turns, **options))
 
-    async def astream(
-        self,
-        turns: Sequence[Turn],
-        *,
-        max_tokens: int | None = None,
-        stop: Sequence[str] | None = None,
-        tools: Sequence[dict[str, Any]] | None = None,
-        **options: Any,
-    ) -> AsyncIterator[AnswerChunk]:
+    async def astream(self, turns: Sequence[Turn], **options: Any) -> AsyncIterator[AnswerChunk]:
         """`stream`, without blocking the event loop."""
-        for chunk in _chunks(await self.aread(turns, max_tokens=max_tokens, stop=stop)):
+        for chunk in _chunks(await self.aread(turns, **options)):
             yield chunk
 
     def _cut(self, text: str, max_tokens: int | None, stop: Sequence[str]) -> tuple[str, str]:

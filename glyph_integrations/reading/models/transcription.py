@@ -1,4 +1,4 @@
-"""What a transcriber is asked: one picture, and one of the instructions it was trained on."""
+"""What a model is sent of a conversation: a transcriber one picture, and one of the instructions it was trained on."""
 
 from __future__ import annotations
 
@@ -8,9 +8,21 @@ from functools import cache
 
 from ...errors import ModelError
 from ...vision import ChatForm
+from ..delivery import as_sent
+from ..placement import Gate
 from ..turns import PagePart, PicturePart, TextPart, Turn, question_of
 
 _log = logging.getLogger("glyph_integrations")
+
+
+def turns_for(turns: Sequence[Turn], gate: Gate, model: str) -> list[Turn]:
+    """The turns as this model takes them: a conversation with images in user turns, or what a transcriber is asked.
+
+    Raises:
+        ModelError: see `transcription`.
+    """
+    form = gate.vision.chat if gate.vision else None
+    return transcription(turns, form, model) if form and form.transcriber else as_sent(turns, gate)
 
 
 def transcription(turns: Sequence[Turn], form: ChatForm, model: str) -> list[Turn]:

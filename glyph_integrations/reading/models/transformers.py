@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import ModelError, PictureSizeError
 from ...vision import VisionProfile
-from ..delivery import as_sent
 from ..placement import Gate
 from ..turns import Turn
 from .answer import Answer, AnswerChunk
@@ -20,7 +19,7 @@ from .chat_prompt import ChatPrompt, ChatTemplate
 from .checkpoint import SLACK, Checkpoint
 from .generated_text import GeneratedText, TokenText, silent_tokens, token_ids
 from .thinking import begins_thinking
-from .transcription import transcription
+from .transcription import turns_for
 
 if TYPE_CHECKING:
     from ...rendering import Renderer
@@ -45,7 +44,7 @@ class TransformersModel:
         device: ``cuda``, ``cuda:1``, ``mps``, ``cpu``; None: the first of these there is. ``auto`` spreads a model over several
             (needs ``accelerate``).
         dtype: of the weights, such as ``bfloat16``. None: on CUDA ``bfloat16``, or ``float16`` where that is not supported; on
-            MPS ``float16``; on a CPU ``float32``.
+            MPS ``bfloat16``; on a CPU ``float32``.
         max_tokens: most tokens of an answer, reasoning included, if a call does not say.
         max_pixels: most pixels of a batch of several prompts. A prompt with more of them is read alone.
         batch_size: most prompts of a batch.
@@ -230,8 +229,7 @@ class TransformersModel:
         if tools:
             self._warn_once("tools", "%s is not offered tools: TransformersModel does not call them", self.name)
         form = self._vision.chat
-        sent = transcription(turns, form, self.name) if form.transcriber else as_sent(turns, self._gate)
-        prompt = self._template.prompt(sent, template_options)
+        prompt = self._template.prompt(turns_for(turns, self._gate, self.name), template_options)
         text_tokens = self._checkpoint.count_text(prompt.bare or prompt.text)
         image_tokens = self._image_tokens(prompt)
         most = self.max_tokens if max_tokens is None else max_tokens
