@@ -131,6 +131,11 @@ def test_without_llama_index_the_error_names_the_extra(monkeypatch: pytest.Monke
     assert issubclass(MissingExtraError, ImportError)
 
 
+def test_a_folder_in_place_of_an_index_is_refused_with_the_right_word() -> None:
+    with pytest.raises(TypeError, match="a folder is path="):
+        adapters.GlyphVectorStore("folder")
+
+
 @pytest.mark.parametrize("name", adapters.__all__)
 def test_every_public_name_can_be_imported_and_is_documented(name: str) -> None:
     assert getattr(adapters, name).__doc__

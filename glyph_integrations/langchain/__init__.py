@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .content_blocks import page_content_blocks, page_image
     from .embeddings import GlyphEmbeddings
     from .loader import GlyphLoader
+    from .page_documents import page_of
     from .page_tool import create_page_tool
     from .retriever import GlyphRetriever, tag_pages
     from .splitter import PageSplitter
@@ -29,6 +30,7 @@ __all__ = [
     "create_page_tool",
     "page_content_blocks",
     "page_image",
+    "page_of",
     "tag_pages",
 ]
 
@@ -39,6 +41,7 @@ _FILES = {
     "content_blocks": ("page_content_blocks", "page_image"),
     "embeddings": ("GlyphEmbeddings",),
     "loader": ("GlyphLoader",),
+    "page_documents": ("page_of",),
     "page_tool": ("create_page_tool",),
     "retriever": ("GlyphRetriever", "tag_pages"),
     "splitter": ("PageSplitter",),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .node_parser import PageNodeParser
     from .page_image import PageImagePostprocessor
     from .page_model_llm import PageModelLLM
+    from .page_nodes import page_of
     from .page_tool import create_page_tool
     from .reader import GlyphReader
     from .retriever import GlyphRetriever
@@ -30,6 +31,7 @@ __all__ = [
     "PageNodeParser",
     "citations_of",
     "create_page_tool",
+    "page_of",
 ]
 
 _HOME = {
@@ -44,6 +46,7 @@ _HOME = {
     "PageNodeParser": "node_parser",
     "citations_of": "citations",
     "create_page_tool": "page_tool",
+    "page_of": "page_nodes",
 }
 
 

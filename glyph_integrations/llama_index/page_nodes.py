@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from llama_index.core.schema import BaseNode, MetadataMode, TextNode
+from llama_index.core.schema import BaseNode, MetadataMode, NodeWithScore, TextNode
 
 from ..errors import PageFormatError
 from ..page import Page
@@ -32,6 +32,14 @@ def page_node(page: Page) -> TextNode:
         excluded_embed_metadata_keys=[key for key in own if not (wordless and key in _FOR_LLM)],
         excluded_llm_metadata_keys=[key for key in own if key not in _FOR_LLM],
     )
+
+
+def page_of(node: BaseNode | NodeWithScore) -> Page | None:
+    """The page that a node holds; None when it holds none, or when its text was edited or split.
+
+    A warning says so in the second case.
+    """
+    return pages_in([node.node if isinstance(node, NodeWithScore) else node])[0]
 
 
 def pages_in(nodes: Iterable[BaseNode]) -> list[Page | None]:

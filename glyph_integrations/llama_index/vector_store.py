@@ -28,6 +28,7 @@ from llama_index.core.vector_stores.types import (
 from llama_index.core.vector_stores.utils import metadata_dict_to_node, node_to_metadata_dict
 
 from ..embedding import Embedder, TextEmbedder
+from ..embedding.wordless import tell_wordless
 from ..errors import IndexMismatchError, QueryError
 from ..index import Mode, PageIndex, copy_index
 from ..page import Page
@@ -97,6 +98,8 @@ class GlyphVectorStore(BasePydanticVectorStore):
                 raise ValueError("use_embeddings needs embedder=, the model that made the embeddings of the nodes")
             embedder = NodeVectors(embedder)
         index = index if index is not None else PageIndex.open(path, embedder)
+        if not isinstance(index, PageIndex):
+            raise TypeError(f"GlyphVectorStore(index=...): expected a PageIndex, not {type(index).__name__}; a folder is path=")
         super().__init__(**{**kwargs, "path": None if index.path is None else str(index.path)})
         self._index = index
 
@@ -136,6 +139,8 @@ class GlyphVectorStore(BasePydanticVectorStore):
         # a page under its own id is replaced by that id; only an edited text may have been kept under another
         replaced = [page.id for page in self._rows_of(latest, searched=set(latest) - kept) if page.id not in kept]
         embedder = self._index.embedder
+        if not isinstance(embedder, NodeVectors):
+            tell_wordless(rows, embedder)
         with embedder.bringing(embeddings) if isinstance(embedder, NodeVectors) else nullcontext():
             self._index.add(rows)
         if replaced:
