@@ -1,0 +1,92 @@
+"""Documents coming in: uploaded, pasted, from the folder that was chosen at the start, or the sample."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing, nullcontext
+from itertools import islice
+from pathlib import Path
+from typing import IO
+
+from ..errors import DocumentError
+from ..page import normalize_source
+from ..sources import SourceDocument, find_files, open_document, source_name
+from ..sources.sample import language_reference
+from .drawing import document_values
+from .session import Session, Sessions
+from .work import Event, Job
+
+_MOST_FILES = 500
+_SMALL = 500_000  # bytes; such documents wait for nobody
+
+
+class TooLargeError(DocumentError):
+    """A body that goes on past the limit, whatever it announced."""
+
+
+async def receive(chunks: AsyncIterator[bytes], limit: int) -> IO[bytes]:
+    """A body in a temporary file without a name, which is gone when it is closed.
+
+    Raises:
+        TooLargeError: it is larger than the limit; no more of it is read.
+    """
+    file = tempfile.TemporaryFile()  # noqa: SIM115  # the caller closes it
+    try:
+        size = 0
+        async for chunk in chunks:
+            size += len(chunk)
+            if size > limit:
+                raise TooLargeError(f"too large: a document may have {limit:,} bytes")
+            file.write(chunk)
+    except BaseException:
+        file.close()
+        raise
+    file.seek(0)
+    return file
+
+
+def take(job: Job, sessions: Sessions, session: Session, name: str, file: IO[bytes]) -> Iterator[Event]:
+    """Read an uploaded document and keep it; the file is closed."""
+    name = normalize_source(name)[-200:] or "document"
+    with closing(file):
+        data = file.read()
+        sessions.make_room(len(data))
+        with job.reading() if len(data) > _SMALL else nullcontext():
+            document = open_document(data, name=name)
+        held = session.add(document, len(data))
+        yield {"kind": "document", **document_values(held)}
+
+
+def take_sample(job: Job, sessions: Sessions, session: Session) -> Iterator[Event]:
+    """Keep the sample document."""
+    document = language_reference()
+    yield {"kind": "document", **document_values(session.add(document, len(document.text)))}
+
+
+class Folder:
+    """The files below a folder, by name. A name is looked up among those that are there, never made into a path.
+
+    Args:
+        root: the folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def names(self) -> list[str]:
+        """The first 500 names, sorted as `find_files` does: no hidden files, no links that lead outside."""
+        return [source_name(file, self.root) for file in islice(find_files(self.root), _MOST_FILES)]
+
+    def take(self, job: Job, sessions: Sessions, session: Session, name: str, limit: int) -> Iterator[Event]:
+        """Read a file of the folder and keep it."""
+        file = next((file for file in islice(find_files(self.root), _MOST_FILES) if source_name(file, self.root) == name), None)
+        if file is None:
+            raise DocumentError(f"{name!r} is not a file of the folder that was chosen at the start")
+        size = file.stat().st_size
+        if size > limit:
+            raise TooLargeError(f"too large: a document may have {limit:,} bytes")
+        sessions.make_room(size)
+        with job.reading() if size > _SMALL else nullcontext():
+            document: SourceDocument = open_document(file, name=name)
+        yield {"kind": "document", **document_values(session.add(document, size))}
