@@ -27,13 +27,17 @@ class RapidOcrReader:
 
     About 0.4 s of one core a line of 588 pixels at twice its size. One picture at a time: threads wait for each other.
 
+    Args:
+        threads: of the engine, for one picture. None: as onnxruntime decides. Several processes with
+            one thread each read more in the same time.
+
     Raises:
         MissingExtraError: rapidocr or onnxruntime is not installed.
     """
 
     scripts: tuple[str, ...] = ("LATIN", "CJK", "HIRAGANA", "KATAKANA")
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int | None = None) -> None:
         for package in ("rapidocr", "onnxruntime"):
             try:
                 __import__(package)
@@ -43,7 +47,14 @@ class RapidOcrReader:
 
         # Pages stand upright, are not to be shrunk, and a doubtful reading is a reading. The detector keeps its own habit of
         # enlarging a picture to 736 pixels in height: without it, tight lines of Chinese are lost.
-        settings = {"Global.log_level": "error", "Global.use_cls": False, "Global.text_score": 0.0, "Global.max_side_len": 4000}
+        settings: dict[str, Any] = {
+            "Global.log_level": "error",
+            "Global.use_cls": False,
+            "Global.text_score": 0.0,
+            "Global.max_side_len": 4000,
+        }
+        if threads is not None:
+            settings["EngineConfig.onnxruntime.intra_op_num_threads"] = threads
         self._engine: Any = RapidOCR(params=settings)
         self._lock = threading.Lock()
         self.name = f"rapidocr {version('rapidocr')}"
@@ -124,15 +135,18 @@ def _line(words: list[Stretch]) -> Stretch:
     return Stretch(" ".join(texts), min(tops), max(bottoms), min(lefts), max(rights))
 
 
-def open_reader(name: str) -> Reader:
+def open_reader(name: str, threads: int | None = None) -> Reader:
     """The engine of a name: ``rapidocr``, ``tesseract`` (English) or ``tesseract:LANGUAGE``.
+
+    Args:
+        threads: see `RapidOcrReader`; Tesseract has one.
 
     Raises:
         ModelError: no such engine, or its program or language pack is not installed.
         MissingExtraError: its package is not installed.
     """
     if name == "rapidocr":
-        return RapidOcrReader()
+        return RapidOcrReader(threads)
     if match := re.fullmatch(r"tesseract(?::([\w+/]+))?", name):
         return TesseractReader(match[1] or "eng")
     raise ModelError(f"unknown OCR engine {name!r}; known: rapidocr, tesseract:LANGUAGE (such as tesseract:ara)")

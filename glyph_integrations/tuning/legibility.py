@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from PIL import Image, ImageOps
 
@@ -21,6 +21,8 @@ from ..sources import SourceDocument
 from ..style import PageStyle
 from ..vision import VisionProfile
 from .edit_distance import Edit, edits, normalize
+
+_Line = TypeVar("_Line")
 
 
 class Confusion(NamedTuple):
@@ -169,10 +171,10 @@ def measure_legibility(
         pages = list(what)
         renderer = style if isinstance(style, Renderer) else Renderer(pages[0].style if pages else None)
     crops = [crop for page in pages for crop in split_into_crops(page)]
-    _check_scripts(reader, pages)
+    check_scripts(reader, (page.text for page in pages))
     cost = sum(vision.count(*renderer.size(page, vision=vision)) for page in pages)
     chosen = crops if lines is None else choose_crops(crops, lines, seed)
-    found = [reading for crop in track(chosen) for reading in _read(renderer, crop, reader, upscale)]
+    found = [reading for crop in track(chosen) for reading in read_crops(renderer, [crop], reader, upscale)]
     if not found:
         raise DocumentError(
             "nothing to read: the pages are blank, or pictures from a file; give a text with visible characters"
@@ -228,10 +230,15 @@ def choose_crops(crops: Sequence[Crop], lines: int, seed: int) -> list[Crop]:
     return [chosen[n] for n in sorted(chosen)]
 
 
-def _check_scripts(reader: Reader, pages: Sequence[Page]) -> None:
+def check_scripts(reader: Reader, texts: Iterable[str]) -> None:
+    """Refuse texts most letters of which an engine does not know.
+
+    Raises:
+        ModelError: it could not be told from bad pages.
+    """
     if not reader.scripts:
         return
-    counts = Counter(c for page in pages for c in page.text if c.isalpha())
+    counts = Counter(c for text in texts for c in text if c.isalpha())
     unknown = sum(n for c, n in counts.items() if not unicodedata.name(c, "").startswith(reader.scripts))
     if 2 * unknown > counts.total():
         raise ModelError(
@@ -240,44 +247,68 @@ def _check_scripts(reader: Reader, pages: Sequence[Page]) -> None:
         )
 
 
-def _read(renderer: Renderer, crop: Crop, reader: Reader, upscale: float) -> list[LineReading]:
-    page = crop.page
-    image = draw_crop(renderer, page)
-    if upscale != 1:
-        size = max(1, round(image.width * upscale)), max(1, round(image.height * upscale))
-        image = image.resize(size, Image.Resampling.BICUBIC)
-    image = ImageOps.expand(image, BORDER, page.style.background)
-    rows = {
-        line: (BORDER + box.top * upscale, BORDER + box.bottom * upscale)
-        for line, box in renderer.boxes(page, 0, len(page.text))
-    }
-    read = assign(reader.read(image), rows)
+def read_crops(
+    renderer: Renderer, crops: Sequence[Crop], reader: Reader, upscale: float, seen: tuple[float, float] = (1.0, 1.0),
+    dpi: int | None = None,
+) -> list[LineReading]:  # fmt: skip
+    """What an engine reads on crops of one style, drawn one under the other as one picture.
+
+    Args:
+        seen: width and height at which a model sees a page, relative to the page as drawn; the engine is given no more.
+        dpi: resolution; default the style's own.
+    """
+    style = crops[0].page.style
+    pictures: list[Image.Image] = []
+    rows: dict[tuple[int, int], tuple[float, float]] = {}
+    top = BORDER
+    for number, crop in enumerate(crops):
+        image = draw_crop(renderer, crop.page, dpi)
+        if seen != (1.0, 1.0):
+            image = image.resize(_scaled(image, *seen), Image.Resampling.BICUBIC)
+        if upscale != 1:
+            image = image.resize(_scaled(image, upscale, upscale), Image.Resampling.BICUBIC)
+        scale = upscale * seen[1]
+        for line, box in renderer.boxes(crop.page, 0, len(crop.page.text), dpi):
+            rows[number, line] = top + box.top * scale, top + box.bottom * scale
+        pictures.append(image)
+        top += image.height
+    canvas = Image.new("L", (max(image.width for image in pictures), top - BORDER), style.background)
+    top = 0
+    for image in pictures:
+        canvas.paste(image, (0, top))
+        top += image.height
+    read = assign(reader.read(ImageOps.expand(canvas, BORDER, style.background)), rows)
     return [
-        LineReading(page.number, crop.first + n - 1, drawn_text(page, n), normalize(" ".join(read.get(n, ()))))
+        LineReading(crop.page.number, crop.first + n - 1, drawn_text(crop.page, n), normalize(" ".join(read.get((at, n), ()))))
+        for at, crop in enumerate(crops)
         for n in _visible(crop)
     ]
 
 
-def draw_crop(renderer: Renderer, page: Page) -> Image.Image:
+def _scaled(image: Image.Image, x: float, y: float) -> tuple[int, int]:
+    return max(1, round(image.width * x)), max(1, round(image.height * y))
+
+
+def draw_crop(renderer: Renderer, page: Page, dpi: int | None = None) -> Image.Image:
     """A page with nothing on it but its text: the marks of newlines are painted over."""
-    image = renderer.draw(page)
+    image = renderer.draw(page, dpi)
     if page.style.newline == "marked":
         for fragment in (f for line in page.lines for f in line):
             for at in range(fragment.start, fragment.end):
                 if page.text[at] == "\n":
-                    for _, box in renderer.boxes(page, at, at + 1):
+                    for _, box in renderer.boxes(page, at, at + 1, dpi):
                         image.paste(page.style.background, box)
     return image
 
 
-def assign(stretches: Iterable[Stretch], rows: dict[int, tuple[float, float]]) -> dict[int, list[str]]:
+def assign(stretches: Iterable[Stretch], rows: dict[_Line, tuple[float, float]]) -> dict[_Line, list[str]]:
     """The texts read on each line: a stretch is of the line whose middle is nearest to its own.
 
     Args:
         stretches: in reading order within a line.
         rows: top and bottom of each line.
     """
-    found: dict[int, list[str]] = {}
+    found: dict[_Line, list[str]] = {}
     for stretch in stretches:
         if rows:
             nearest = min(rows, key=lambda line: abs(sum(rows[line]) - stretch.top - stretch.bottom))
