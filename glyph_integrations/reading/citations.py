@@ -64,7 +64,7 @@ class Citation:
         return () if self.page is None else (self.page, *(more.page for more in self.continues))
 
     def pictures(self, renderer: Renderer | None = None, dpi: int | None = None) -> list[Image.Image]:
-        """Each of its pages, drawn with the cited characters marked; a bare page reference marks none.
+        """Each of its pages, drawn with the cited characters marked; a reference to a whole page marks none.
 
         Args:
             renderer: draws (default ``Renderer()``).
@@ -79,7 +79,7 @@ class Citation:
         drawn = []
         for page in self.pages:
             start, end = max(0, self.start - page.start), min(self.end, page.end) - page.start
-            boxes = [box for _, box in renderer.boxes(page, start, end, dpi)] if self.quote else []
+            boxes = [box for _, box in renderer.boxes(page, start, end, dpi)] if self.quote or self.line else []
             drawn.append(highlight(renderer.draw(page, dpi), boxes))
         return drawn
 
