@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from .rendering import Renderer, highlight, read_scans
     from .sources import open_document
     from .style import PageStyle
+    from .summarizing import Summarizer
+    from .tuning import QualityMonitor, StyleSearch, calibrate, export_pairs
     from .vision import VisionProfile, count_text_tokens, count_visual_tokens
 
 __version__ = "0.1.0"
@@ -45,17 +47,22 @@ __all__ = [
     "PageHit",
     "PageIndex",
     "PageStyle",
+    "QualityMonitor",
     "RemoteVisualEmbedder",
     "Renderer",
+    "StyleSearch",
+    "Summarizer",
     "TextEmbedder",
     "TransformersModel",
     "VisionProfile",
     "VisualEmbedder",
     "__version__",
+    "calibrate",
     "count_text_tokens",
     "count_visual_tokens",
     "cross_check",
     "evaluate",
+    "export_pairs",
     "highlight",
     "open_document",
     "read_scans",
@@ -82,6 +89,8 @@ _ROOMS = {
     "rendering": ("Renderer", "highlight", "read_scans"),
     "sources": ("open_document",),
     "style": ("PageStyle",),
+    "summarizing": ("Summarizer",),
+    "tuning": ("QualityMonitor", "StyleSearch", "calibrate", "export_pairs"),
     "vision": ("VisionProfile", "count_text_tokens", "count_visual_tokens"),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}

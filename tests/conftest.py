@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing is downloaded by a test
+os.environ["GLYPH_CALIBRATIONS"] = str(Path(__file__).parent / "none")  # what the user calibrated is not there
 # machines differ, so the suite as a whole is timed; CI tries the same examples each time, a run at hand tries new ones
 settings.register_profile("house", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("house")

@@ -22,7 +22,8 @@ FLOORS = (
     {"index"},
     {"reading"},
     {"summarizing", "tuning", "evaluation"},
-    {"langchain", "llama_index", "cli", "__main__"},
+    {"langchain", "llama_index", "app"},
+    {"cli", "__main__"},
 )
 GROUND = ("accelerator", "errors", "refusal", "style", "packing", "picture", "page")  # on the ground floor, in this order
 ADAPTERS = {"langchain", "llama_index"}

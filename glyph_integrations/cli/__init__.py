@@ -12,14 +12,19 @@ from typer.core import TyperGroup
 
 from ..errors import GlyphError
 from .ask import ask
+from .calibrate import calibrate
 from .demo import demo
 from .eval import evaluate
+from .export_pairs import export_pairs
 from .fonts import fonts
 from .index import index
 from .legibility import legibility
 from .render import render
+from .serve import serve
+from .summarize import summarize
 from .terminal import printable
 from .tokens import tokens
+from .tune import tune
 
 __all__ = ["app", "main"]
 
@@ -58,9 +63,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, ask, index, render, tokens, fonts, legibility):
+for command in (demo, ask, summarize, index, render, tokens, fonts, legibility, tune, serve, calibrate):
     app.command()(command)
 app.command("eval")(evaluate)
+app.command("export-pairs")(export_pairs)
 
 
 def _show_version(wanted: bool) -> None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from .page_tool import create_page_tool
     from .retriever import GlyphRetriever, tag_pages
     from .splitter import PageSplitter
+    from .summarizer import GlyphSummarizer
+    from .tuning import as_advisor, as_page_asker
     from .vector_store import GlyphVectorStore
 
 __all__ = [
@@ -24,8 +26,11 @@ __all__ = [
     "GlyphEmbeddings",
     "GlyphLoader",
     "GlyphRetriever",
+    "GlyphSummarizer",
     "GlyphVectorStore",
     "PageSplitter",
+    "as_advisor",
+    "as_page_asker",
     "citations_of",
     "create_page_tool",
     "page_content_blocks",
@@ -45,6 +50,8 @@ _FILES = {
     "page_tool": ("create_page_tool",),
     "retriever": ("GlyphRetriever", "tag_pages"),
     "splitter": ("PageSplitter",),
+    "summarizer": ("GlyphSummarizer",),
+    "tuning": ("as_advisor", "as_page_asker"),
     "vector_store": ("GlyphVectorStore",),
 }
 _HOME = {name: file for file, names in _FILES.items() for name in names}

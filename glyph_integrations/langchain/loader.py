@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import Document
 
 from ..errors import DocumentError
-from ..rendering import Renderer
+from ..ocr import Reader
+from ..rendering import Renderer, read_scans
 from ..sources import find_files, open_document, source_name
 from .page_documents import page_document
 
@@ -32,9 +33,14 @@ class GlyphLoader(BaseLoader):
         encoding: of the files; None: UTF-8, or what a byte order mark says.
         password: of encrypted PDFs.
         silent_errors: log a file that cannot be read as a warning, and go on with the next.
+        ocr: give text to image files and to pages of PDFs that have none, see `read_scans`: True for RapidOCR (extra
+            ``ocr``), ``tesseract:deu`` and the like, or an engine. False: such pages can be found by sight alone, by a store
+            with a `VisualEmbedder`. With ``CachedReader(open_reader("rapidocr"), "readings")`` an interrupted run goes on.
+        progress: called with the number of pages that OCR has read and is to read of a file, after each.
 
     Raises:
         DocumentError: while loading: nothing is there, or a file cannot be read.
+        MissingExtraError, ModelError: while loading: there is a page for OCR, and the engine is not installed, or failed.
 
     Example:
         ``documents = GlyphLoader("books/*.txt").load()``
@@ -48,12 +54,16 @@ class GlyphLoader(BaseLoader):
         encoding: str | None = None,
         password: str | None = None,
         silent_errors: bool = False,
+        ocr: bool | str | Reader = False,
+        progress: Callable[[int, int], None] | None = None,
     ) -> None:
         self.paths = [path] if isinstance(path, str | os.PathLike) else list(path)
         self.renderer = renderer or Renderer()
         self.encoding = encoding
         self.password = password
         self.silent_errors = silent_errors
+        self.ocr = ocr
+        self.progress = progress
 
     def lazy_load(self) -> Iterator[Document]:
         """The pages of all files, in a stable order; one file is read at a time."""
@@ -68,4 +78,6 @@ class GlyphLoader(BaseLoader):
 
     def _load(self, file: Path, name: str) -> Iterator[Document]:
         document = open_document(file, name=name, encoding=self.encoding, password=self.password)
+        if self.ocr is not False:
+            document = read_scans(document, "rapidocr" if self.ocr is True else self.ocr, self.progress)
         return map(page_document, self.renderer.paginate(document, metadata={"source": document.name}))

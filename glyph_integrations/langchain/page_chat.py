@@ -14,7 +14,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import run_in_executor
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from ..reading import ContextReport, Limits, Prompt, Turn
 from ..reading.results import answer_results, with_cite
@@ -46,6 +46,8 @@ class PageChat(BaseChatModel):
     """Resolution of page images; None: the page style's own, or the one recommended for the model if that is higher."""
     cite: bool = False
     """Ask the model, in one line of the system message, to quote with page numbers. Ignored with tools or structured output."""
+    monitor: Any = Field(default=None, exclude=True, repr=False)
+    """A `QualityMonitor`, which reads some of the pages back; default none."""
 
     _prompt: Prompt = PrivateAttr()
 
@@ -54,7 +56,7 @@ class PageChat(BaseChatModel):
         super().model_post_init(context)
         self._prompt = Prompt(
             self._vision_profile(), self.renderer, pages=self.pages, draw_text=self.draw_text,
-            min_tokens=self.min_tokens, budget=self.budget, dpi=self.dpi, limits=self.limits,
+            min_tokens=self.min_tokens, budget=self.budget, dpi=self.dpi, limits=self.limits, monitor=self.monitor,
         )  # fmt: skip
 
     # -- what a kind of model does for itself ---------------------------------------------------------------------------
@@ -166,7 +168,7 @@ class PageChat(BaseChatModel):
         """Tokens of the request as it is sent, with pages as images, descriptions of the tools, and an estimate of the chat
         template."""
         described = [convert_to_openai_tool(tool) for tool in tools or ()]
-        return self._prepare(messages, {"tools": described} if described else {})[1].tokens
+        return self._prepare(messages, {"tools": described} if described else {}, sent=False)[1].tokens
 
     # -- turns in, results out ------------------------------------------------------------------------------------------
 
@@ -174,13 +176,15 @@ class PageChat(BaseChatModel):
         """What a call with these keywords describes to the model: tools, a form of the answer."""
         return [kwargs[key] for key in _FORMATTED if kwargs.get(key)]
 
-    def _prepare(self, messages: Sequence[BaseMessage], kwargs: Mapping[str, Any]) -> tuple[list[Turn], ContextReport]:
+    def _prepare(
+        self, messages: Sequence[BaseMessage], kwargs: Mapping[str, Any], sent: bool = True
+    ) -> tuple[list[Turn], ContextReport]:
         turns, described = to_turns(messages), self._described(kwargs)
         if self.cite and not described:
-            asked, report = self._prompt.build(with_cite(turns))
+            asked, report = self._prompt.build(with_cite(turns), sent=sent)
             if report.pages:
                 return asked, report
-        return self._prompt.build(turns, described=described)
+        return self._prompt.build(turns, described=described, sent=sent)
 
     def _checked(self, result: ChatResult, report: ContextReport) -> ChatResult:
         generations = []

@@ -14,7 +14,8 @@ from langchain_core.vectorstores import VectorStore
 
 from ..embedding import Embedder
 from ..embedding.text import TextEmbedder
-from ..index import Mode, PageIndex
+from ..embedding.wordless import tell_wordless
+from ..index import Mode, PageIndex, Precision
 from ..page import Page, PageHit
 from ..rendering import Renderer
 from .page_documents import document_id, page_document, pages_of, paginate_plain, plain_source
@@ -38,8 +39,9 @@ class GlyphVectorStore(VectorStore):
     Args:
         embedding: LangChain ``Embeddings`` or an `Embedder`; None: `LexicalEmbedder`, which needs no model.
         path: folder of the index; None: in memory.
-        index: an open index, instead of ``embedding`` and ``path``.
+        index: an open index, instead of ``embedding``, ``path`` and ``precision``.
         renderer: makes the pages of plain Documents (default ``Renderer()``).
+        precision: how a new index keeps vectors, ``fp16``, ``int8`` or ``bits``; see `PageIndex.open`.
 
     Raises:
         IndexMismatchError, IndexCorruptError: see `PageIndex.open`.
@@ -55,12 +57,13 @@ class GlyphVectorStore(VectorStore):
         path: str | os.PathLike[str] | None = None,
         index: PageIndex | None = None,
         renderer: Renderer | None = None,
+        precision: Precision | None = None,
     ) -> None:
-        if index is not None and (embedding is not None or path is not None):
-            raise ValueError("pass either index=, or embedding= and path=, not both")
+        if index is not None and (embedding is not None or path is not None or precision is not None):
+            raise ValueError("pass either index=, or embedding=, path= and precision=, not both")
         self._embeddings = embedding if isinstance(embedding, Embeddings) else None
         embedder = TextEmbedder(embedding) if isinstance(embedding, Embeddings) else embedding
-        self.index = index if index is not None else PageIndex.open(path, embedder)
+        self.index = index if index is not None else PageIndex.open(path, embedder, precision=precision)
         self.renderer = renderer or Renderer()
 
     @property
@@ -162,6 +165,7 @@ class GlyphVectorStore(VectorStore):
         new = [page for pages in entries.values() for page in pages]
         kept = {page.id for page in new}
         old = [page.id for pages in self._named(unsure).values() for page in pages if page.id not in kept]
+        tell_wordless(new, self.index.embedder)
         self.index.add(new)
         if old:
             self.index.delete(old)

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from .page_tool import create_page_tool
     from .reader import GlyphReader
     from .retriever import GlyphRetriever
+    from .summarizer import GlyphSummarizer
     from .synthesizer import GlyphSynthesizer
+    from .tuning import as_advisor, as_page_asker
     from .vector_store import GlyphVectorStore
 
 __all__ = [
@@ -24,11 +26,14 @@ __all__ = [
     "GlyphLLM",
     "GlyphReader",
     "GlyphRetriever",
+    "GlyphSummarizer",
     "GlyphSynthesizer",
     "GlyphVectorStore",
     "PageImagePostprocessor",
     "PageModelLLM",
     "PageNodeParser",
+    "as_advisor",
+    "as_page_asker",
     "citations_of",
     "create_page_tool",
     "page_of",
@@ -39,11 +44,14 @@ _HOME = {
     "GlyphLLM": "glyph_llm",
     "GlyphReader": "reader",
     "GlyphRetriever": "retriever",
+    "GlyphSummarizer": "summarizer",
     "GlyphSynthesizer": "synthesizer",
     "GlyphVectorStore": "vector_store",
     "PageImagePostprocessor": "page_image",
     "PageModelLLM": "page_model_llm",
     "PageNodeParser": "node_parser",
+    "as_advisor": "tuning",
+    "as_page_asker": "tuning",
     "citations_of": "citations",
     "create_page_tool": "page_tool",
     "page_of": "page_nodes",

@@ -48,6 +48,7 @@ class PageLLM(LLM):
     limits: Limits = Field(default=Limits(), description="Of the server, in one request: images, bytes, pixels.")
     dpi: int | None = Field(default=None, description="Resolution of page images; None: what suits style and model.")
     cite: bool = Field(default=False, description="Ask, in one line, for quotations; not with tools or structure.")
+    monitor: Any = Field(default=None, exclude=True, description="A QualityMonitor, which reads some of the pages back.")
 
     def model_post_init(self, context: Any, /) -> None:
         """Try the settings, so that a wrong one is an error now."""
@@ -140,7 +141,7 @@ class PageLLM(LLM):
     def _prompt(self) -> Prompt:
         return Prompt(
             self._vision_profile(), self.renderer, pages=self.pages, draw_text=self.draw_text,
-            min_tokens=self.min_tokens, budget=self.budget, dpi=self.dpi, limits=self.limits,
+            min_tokens=self.min_tokens, budget=self.budget, dpi=self.dpi, limits=self.limits, monitor=self.monitor,
         )  # fmt: skip
 
     def _prepare(self, messages: Sequence[ChatMessage], kwargs: Mapping[str, Any]) -> tuple[list[Turn], ContextReport]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from llama_index.core.bridge.pydantic import Field
 from llama_index.core.readers.base import BasePydanticReader
 from llama_index.core.schema import Document
+from pydantic.json_schema import SkipJsonSchema
 
 from ..errors import DocumentError
+from ..ocr import Reader
+from ..rendering import read_scans
 from ..sources import SourceDocument, find_files, open_document, source_name
 
 
@@ -26,6 +29,10 @@ class GlyphReader(BasePydanticReader):
             name only, so set it where a reader is handed files of several folders one by one, as `SimpleDirectoryReader` does.
         encoding: of the files; None: UTF-8, or what a byte order mark says.
         password: of encrypted PDFs.
+        ocr: give text to image files and to pages of PDFs that have none, see `read_scans`: True for RapidOCR (extra
+            ``ocr``), ``tesseract:deu`` and the like, or an engine. False: such pages can be found by sight alone, by a store
+            with a `VisualEmbedder`. With ``CachedReader(open_reader("rapidocr"), "readings")`` an interrupted run goes on.
+        progress: called with the number of pages that OCR has read and is to read of a file, after each.
 
     Example:
         ``documents = GlyphReader().load_data("books/*.txt")``
@@ -34,6 +41,12 @@ class GlyphReader(BasePydanticReader):
     root: str | None = Field(default=None, description="Names of documents are relative to this folder.")
     encoding: str | None = Field(default=None, description="Encoding of the files.")
     password: str | None = Field(default=None, exclude=True, repr=False, description="Of encrypted PDFs.")
+    ocr: bool | str | SkipJsonSchema[Reader] = Field(
+        default=False, description="Read pages that have no text, by which engine."
+    )
+    progress: SkipJsonSchema[Callable[[int, int], None] | None] = Field(
+        default=None, exclude=True, repr=False, description="Told how many pages OCR has read."
+    )
 
     @classmethod
     def class_name(cls) -> str:
@@ -52,6 +65,7 @@ class GlyphReader(BasePydanticReader):
 
         Raises:
             DocumentError: nothing is there, or a file cannot be read.
+            MissingExtraError, ModelError: there is a page for OCR, and the engine is not installed, or failed.
         """
         if fs is not None:
             yield self._document(self._open_remote(str(file_path), fs), extra_info)
@@ -76,8 +90,9 @@ class GlyphReader(BasePydanticReader):
         except ValueError:
             raise DocumentError(f"{file} is not below the root {self.root} of this reader") from None
 
-    @staticmethod
-    def _document(document: SourceDocument, extra_info: Mapping[str, Any] | None) -> Document:
+    def _document(self, document: SourceDocument, extra_info: Mapping[str, Any] | None) -> Document:
+        if self.ocr is not False:
+            document = read_scans(document, "rapidocr" if self.ocr is True else self.ocr, self.progress)
         own = {"source": document.name, "media_type": document.media_type, "sha256": document.sha256}
         return Document(
             id_=document.name,

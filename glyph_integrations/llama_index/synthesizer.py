@@ -47,7 +47,7 @@ class GlyphSynthesizer(BaseSynthesizer):
             unknown, pages go as text.
         budget: most tokens of the prompt. None: three quarters of the profile's or the LLM's context window, whichever is less.
         renderer: measures and draws (default ``Renderer()``).
-        order, dpi, sharp, crop, sidecar, limits: as for `ContextBuilder`.
+        order, dpi, sharp, crop, sidecar, limits, monitor: as for `ContextBuilder`.
         cite: ask the model, in one line, to quote with page numbers.
         streaming: answer in a stream; structured output comes whole all the same.
         empty_response: the answer when nothing was retrieved, or no page fits the budget; the model is not asked then.
@@ -73,8 +73,9 @@ class GlyphSynthesizer(BaseSynthesizer):
         dpi: int | None = None,
         sharp: int = 1,
         crop: bool = True,
-        sidecar: int = 96,
+        sidecar: int | None = None,
         limits: Limits | None = None,
+        monitor: Any = None,
         cite: bool = False,
         streaming: bool = False,
         empty_response: str | None = None,
@@ -101,8 +102,9 @@ class GlyphSynthesizer(BaseSynthesizer):
         if budget is None:
             budget = _default_budget(profile, llm)
         self._builder = ContextBuilder(
-            profile, budget, renderer, order=order, dpi=dpi, sharp=sharp, crop=crop, sidecar=sidecar, limits=limits
-        )
+            profile, budget, renderer, order=order, dpi=dpi, sharp=sharp, crop=crop, sidecar=sidecar, limits=limits,
+            monitor=monitor,
+        )  # fmt: skip
         self._described = [llm.output_cls.model_json_schema()] if isinstance(llm, StructuredLLM) else []
 
     # -- BaseSynthesizer ------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ from llama_index.core.vector_stores.utils import metadata_dict_to_node, node_to_
 from ..embedding import Embedder, TextEmbedder
 from ..embedding.wordless import tell_wordless
 from ..errors import IndexMismatchError, QueryError
-from ..index import Mode, PageIndex, copy_index
+from ..index import Mode, PageIndex, Precision, copy_index
 from ..page import Page
 from ..reading import REGISTRY
 from .embedding import NodeVectors, StandInEmbedding
@@ -67,6 +67,7 @@ class GlyphVectorStore(BasePydanticVectorStore):
             `TextEmbedder`). Default `LexicalEmbedder`.
         use_embeddings: take the embedding of a node that fills one page for its vector; ``embedder``, which must be the model
             that made it, embeds the questions, and nodes that bring none.
+        precision: how an index made here keeps vectors, ``fp16``, ``int8`` or ``bits``; see `PageIndex.open`.
         style: how plain nodes are laid out, as a preset or short string.
 
     Raises:
@@ -89,6 +90,7 @@ class GlyphVectorStore(BasePydanticVectorStore):
         path: str | os.PathLike[str] | None = None,
         embedder: Embedder | BaseEmbedding | None = None,
         use_embeddings: bool = False,
+        precision: Precision | None = None,
         **kwargs: Any,
     ) -> None:
         if isinstance(embedder, BaseEmbedding):
@@ -97,7 +99,7 @@ class GlyphVectorStore(BasePydanticVectorStore):
             if embedder is None:
                 raise ValueError("use_embeddings needs embedder=, the model that made the embeddings of the nodes")
             embedder = NodeVectors(embedder)
-        index = index if index is not None else PageIndex.open(path, embedder)
+        index = index if index is not None else PageIndex.open(path, embedder, precision=precision)
         if not isinstance(index, PageIndex):
             raise TypeError(f"GlyphVectorStore(index=...): expected a PageIndex, not {type(index).__name__}; a folder is path=")
         super().__init__(**{**kwargs, "path": None if index.path is None else str(index.path)})

@@ -10,10 +10,12 @@ from .registry import REGISTRY, PageSource, PageStore, Registry
 from .report import ContextReport, Placement
 from .tags import PageTag, page_tag, split_tags
 from .turns import OpaquePart, PagePart, Part, PicturePart, Role, TextPart, ToolCall, Turn, question_of
+from .watcher import PageWatcher
 
 __all__ = [
     "REGISTRY", "Answer", "AnswerChunk", "Candidate", "Citation", "ContextBuilder", "ContextReport", "Continuation",
     "CrossCheck", "ExtractiveModel", "Gate", "Limits", "OcrModel", "OpaquePart", "OpenAIModel", "PageModel", "PagePart",
-    "PageSource", "PageStore", "PageTag", "Part", "PicturePart", "Placement", "Prompt", "Registry", "Role", "TextPart",
-    "ToolCall", "TransformersModel", "Turn", "Usage", "cross_check", "page_tag", "question_of", "split_tags", "verify_answer",
+    "PageSource", "PageStore", "PageTag", "PageWatcher", "Part", "PicturePart", "Placement", "Prompt", "Registry", "Role",
+    "TextPart", "ToolCall", "TransformersModel", "Turn", "Usage", "cross_check", "page_tag", "question_of", "split_tags",
+    "verify_answer",
 ]  # fmt: skip

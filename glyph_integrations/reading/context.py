@@ -13,6 +13,7 @@ from .placement import Candidate, Gate, Limits, labels_of, unique
 from .report import ContextReport
 from .tiers import place_by_rank, sharpen
 from .turns import Part, TextPart, Turn
+from .watcher import PageWatcher
 
 if TYPE_CHECKING:
     from ..rendering import Renderer
@@ -40,9 +41,10 @@ class ContextBuilder:
         sharp: how many of the best pages may be raised; 0: none.
         crop: whether pages that do not fit whole may be cut; if not, they are left out.
         sidecar: most tokens of exact strings (ids, hashes, numbers, dates, paths, e-mails that bear on the question) sent as
-            text before the images; 0: none.
+            text before the images; 0: none. None: 96, or 0 where a calibration found that the model reads them right.
         tokenizer: passed to `count_text_tokens`.
         limits: of the server: images per request, bytes, pixels. A page whose image would break one goes as text.
+        monitor: told of every prompt that is built, such as a `QualityMonitor`; default none.
 
     Raises:
         UnknownModelError: no profile is known under the name ``vision``.
@@ -59,9 +61,10 @@ class ContextBuilder:
         dpi: int | None = None,
         sharp: int = 1,
         crop: bool = True,
-        sidecar: int = 96,
+        sidecar: int | None = None,
         tokenizer: Tokenizer | str | None = None,
         limits: Limits | None = None,
+        monitor: PageWatcher | None = None,
     ) -> None:
         if budget is not None and budget < 1:
             raise ValueError(f"budget={budget}: must be at least 1 token, or None")
@@ -70,12 +73,13 @@ class ContextBuilder:
         if sharp < 0:
             raise ValueError(f"sharp={sharp}: must be 0 or more pages")
         self.gate = Gate(vision, renderer, dpi, tokenizer, limits)
-        window = self.gate.vision.context_window if self.gate.vision else None
+        window = self.gate.profile.context_window if self.gate.profile else None
         self.budget = budget if budget is not None or window is None else window * 3 // 4
         self.order = order
         self.sharp = sharp if dpi is None else 0
         self.crop = crop
-        self.sidecar = sidecar
+        self.monitor = monitor
+        self.sidecar = self.gate.sidecar(sidecar)
 
     def build(
         self,
@@ -122,4 +126,6 @@ class ContextBuilder:
         turns = [*before, Turn("user", parts)]
         tokens = overhead + sum(gate.count(turn.parts) for turn in turns)
         report = ContextReport(tuple(placements), tokens, gate.count_text(sidecar), self.budget, gate.exact, overhead)
+        if self.monitor is not None:
+            self.monitor.watch(report, gate)
         return turns, report

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Sequence
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
     from ..vision.text_tokens import Tokenizer
 
 
+_log = logging.getLogger("glyph_integrations")
 _TURN = 5  # tokens that a chat template puts around a turn: begin, role, newline, end, newline (ChatML; others have 2 to 6)
 _REPLY = 3  # and to begin the answer
+_SIDECAR = 96
+_UNREADABLE = "a calibration of the model found that it cannot read pages"
 _DESCRIBED = 40  # and to introduce tools or a schema
 
 
@@ -66,6 +70,10 @@ class Room(NamedTuple):
 class Gate:
     """Counts parts for one model, and decides how pages are sent to it.
 
+    Attributes:
+        profile: the model's; None: it reads text only.
+        vision: the same, but None as well where a calibration found that the model cannot read pages.
+
     Args:
         vision: the model's `VisionProfile` or name; None: the model reads text only.
         renderer: measures and draws the images (default ``Renderer()``).
@@ -85,7 +93,10 @@ class Gate:
         tokenizer: Tokenizer | str | None = None,
         limits: Limits | None = None,
     ) -> None:
-        self.vision = None if vision is None else VisionProfile.get(vision)
+        self.profile = None if vision is None else VisionProfile.get(vision)
+        self.vision = self.profile if self.profile and self.profile.reads_pages else None
+        if self.profile and not self.profile.reads_pages:
+            _say_text_only(self.profile.name)
         self.dpi = dpi
         self.tokenizer = tokenizer
         limits = limits or Limits()
@@ -102,6 +113,11 @@ class Gate:
     def exact(self) -> bool:
         """Whether text tokens are counted by a real tokenizer."""
         return count_text_tokens("a", self.tokenizer).exact
+
+    def sidecar(self, asked: int | None) -> int:
+        """Most tokens of exact strings that are sent as text: what was asked for, or else 96; none of a model whose calibration
+        says that it reads them right."""
+        return asked if asked is not None else 0 if self.vision and self.vision.exact_strings else _SIDECAR
 
     def count_text(self, text: str) -> int:
         """Tokens of a text."""
@@ -121,7 +137,7 @@ class Gate:
 
     def dpi_of(self, page: Page, dpi: int | None = None) -> int:
         """The resolution at which a page is drawn for this model."""
-        recommended = PageStyle.preset(self.vision.style).dpi if self.vision else 0
+        recommended = PageStyle.parse(self.vision.style).dpi if self.vision else 0
         return dpi or self.dpi or max(page.style.dpi, recommended)
 
     def png(self, part: PagePart) -> bytes:
@@ -231,7 +247,7 @@ class Gate:
     def _image_cost(self, page: Page, dpi: int, lines: Lines | None, label: str) -> tuple[int | None, str]:
         """What a page costs as an image, None where nothing is known of that; and why it cannot be one, empty when it can."""
         if self.vision is None:
-            return None, "the model takes no images"
+            return None, _UNREADABLE if self.profile else "the model takes no images"
         if page.picture is None:
             return self.count_text(label) + self._image_tokens(page, dpi, lines), ""
         try:  # a file's pages have any shape
@@ -268,6 +284,11 @@ def default_renderer() -> Renderer:
     from ..rendering import Renderer
 
     return Renderer()
+
+
+@cache
+def _say_text_only(name: str) -> None:
+    _log.warning("%s: %s; pages go as text", name, _UNREADABLE)
 
 
 def _base64_size(data: bytes) -> int:

@@ -16,6 +16,7 @@ from .report import ContextReport, Placement
 from .tags import split_tags
 from .tiers import place_by_rank
 from .turns import PagePart, Part, PicturePart, TextPart, Turn, question_of
+from .watcher import PageWatcher
 
 if TYPE_CHECKING:
     from ..rendering import Renderer
@@ -37,6 +38,7 @@ class Prompt:
         dpi: resolution of the images. None: the page style's own, or the one recommended for the model if that is higher.
             All pages are drawn alike, so that what was sent once stays the same as the conversation goes on.
         sidecar, tokenizer, limits: as for `ContextBuilder`; the sidecar's limit holds for each turn with images.
+        monitor: told of every prompt that is built to be sent, such as a `QualityMonitor`; default none.
 
     Raises:
         UnknownModelError: no profile is known under the name ``vision``.
@@ -53,9 +55,10 @@ class Prompt:
         min_tokens: int = 2000,
         budget: int | None = None,
         dpi: int | None = None,
-        sidecar: int = 96,
+        sidecar: int | None = None,
         tokenizer: Tokenizer | str | None = None,
         limits: Limits | None = None,
+        monitor: PageWatcher | None = None,
     ) -> None:
         if budget is not None and budget < 1:
             raise ValueError(f"budget={budget}: must be at least 1 token, or None")
@@ -66,10 +69,11 @@ class Prompt:
         self.draw_text = draw_text
         self.min_tokens = min_tokens
         self.budget = budget
-        self.sidecar = sidecar
+        self.monitor = monitor
+        self.sidecar = self.gate.sidecar(sidecar)
 
     def build(
-        self, turns: Sequence[Turn], question: str | None = None, described: Iterable[Any] = ()
+        self, turns: Sequence[Turn], question: str | None = None, described: Iterable[Any] = (), *, sent: bool = True
     ) -> tuple[list[Turn], ContextReport]:
         """The turns to send, and what became of every page.
 
@@ -88,6 +92,7 @@ class Prompt:
             turns: the conversation.
             question: what is asked, if the last user turn's text outside tags is not it.
             described: what else the request describes to the model (tools, a schema for its answer), to be counted.
+            sent: whether the prompt will be sent, and not only counted.
 
         Raises:
             BudgetError: the text alone does not fit the budget.
@@ -127,6 +132,8 @@ class Prompt:
             delivered, tokens = send(self._sidecar(None if self.budget is None else self.budget - plain))
         overhead = self.gate.overhead(delivered, described)
         report = ContextReport(tuple(placements), tokens, tokens - plain, self.budget, self.gate.exact, overhead)
+        if sent and self.monitor is not None:
+            self.monitor.watch(report, self.gate)
         return delivered, report
 
     def png(self, part: PagePart) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .calibration import Calibration, calibration_file
 from .chat import ChatForm
 from .counting import Counting, LongestEdge, SmartResize
 from .profile import VisionProfile, count_visual_tokens
@@ -9,6 +10,7 @@ from .text_tokens import TextTokens, Tokenizer, count_text_tokens
 from .tiling import ClosestTiling, RowsOfTiles, SameForAll
 
 __all__ = [
+    "Calibration",
     "ChatForm",
     "ClosestTiling",
     "Counting",
@@ -19,6 +21,7 @@ __all__ = [
     "TextTokens",
     "Tokenizer",
     "VisionProfile",
+    "calibration_file",
     "count_text_tokens",
     "count_visual_tokens",
 ]

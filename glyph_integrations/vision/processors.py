@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from ..errors import ModelError, PictureSizeError, UnknownModelError
+from .calibration import stored_calibration
 from .counting import check_area
 from .profile import VisionProfile, checkpoint_name
 
@@ -101,7 +102,7 @@ def read_processor(processor: Any) -> VisionProfile:
     family = family_of(processor) or VisionProfile("", counting, native=False)
     longest = getattr(tokenizer, "model_max_length", None)
     known = isinstance(longest, int) and longest < 1 << 30  # tokenizers that do not know it say 10^30
-    return replace(
+    profile = replace(
         family,
         name=checkpoint_name(checkpoint) or type(processor).__name__,
         counting=counting,
@@ -110,6 +111,8 @@ def read_processor(processor: Any) -> VisionProfile:
         source=None,
         pattern="",
     )
+    calibration = stored_calibration(checkpoint) if checkpoint else None
+    return calibration.apply(profile) if calibration else profile
 
 
 def family_of(processor: Any) -> VisionProfile | None:

@@ -25,13 +25,16 @@ class VisionProfile:
         native: whether the model sees every page pixel as drawn: nothing is resampled within the pixel limits when both
             sides are multiples of `grid`. False where ordinary page sizes are shrunk or cut into tiles.
             Never true of a hosted model, where it cannot be checked.
-        style: the recommended preset of `PageStyle`.
+        style: the recommended `PageStyle`: a preset, or a changed preset as `PageStyle.parse` reads it.
         context_window: tokens of prompt and answer together, by the model's own configuration; None if unknown.
         max_images: most pictures in one prompt; None if only the context window limits them.
         source: where the rule of a hosted model, or of one that only servers run, is published; it is not verified here.
             None: the rule is that of the model's own processor, and is tested against it.
         chat: what the family's models write besides their answer, what ends it, and how a transcriber is asked.
         processor: the class of transformers that the family's checkpoints load; one whose name says nothing is known by it.
+        reads_pages: False where a `Calibration` found that a model does not answer from pages: it is sent text.
+        exact_strings: True where a `Calibration` found that ids, hashes and numbers read from pages can be trusted: they are
+            not sent as text beside the pages then.
         pattern: regular expression that matches the start of the last part of a model's name, in lower case.
     """
 
@@ -44,6 +47,8 @@ class VisionProfile:
     source: str | None = None
     chat: ChatForm = field(default_factory=ChatForm)
     processor: str | None = None
+    reads_pages: bool = True
+    exact_strings: bool = False
     pattern: str = ""
 
     @property
@@ -77,16 +82,30 @@ class VisionProfile:
         return self.counting.size(width, height)
 
     @classmethod
-    def get(cls, model: str | VisionProfile) -> VisionProfile:
+    def get(cls, model: str | VisionProfile, *, calibrated: bool = True) -> VisionProfile:
         """The profile of a model, by a repository id, a served name, a local folder or a family's name; a profile is itself.
 
         Upper and lower case are the same; organisations, folders, sizes and quantisations do not matter:
         ``zai-org/Glyph``, ``glm-4.1v-9b-thinking``, ``Qwen/Qwen2.5-VL-7B-Instruct-AWQ`` and ``qwen2.5vl:7b`` are found.
 
+        What ``glyph calibrate`` found out about a model of this name is part of its profile, unless ``calibrated`` is False; so
+        is what a calibration saved elsewhere says, whose path (``*.json``) stands in place of the name.
+
         Raises:
             UnknownModelError: no family matches; the message lists the known ones.
+            ModelError: the calibration cannot be read.
         """
-        return model if isinstance(model, VisionProfile) else _find(model)
+        if isinstance(model, VisionProfile):
+            return model
+        from .calibration import Calibration, stored_calibration
+
+        if model.endswith(".json"):
+            found = Calibration.load(model)
+            return found.apply(_find(found.family)) if calibrated else _find(found.family)
+        calibration = stored_calibration(model)
+        if calibration is None:
+            return _find(model)
+        return calibration.apply(_find(calibration.family)) if calibrated else _find(calibration.family)
 
     @classmethod
     def from_processor(cls, processor: Any) -> VisionProfile:

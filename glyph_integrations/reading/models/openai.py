@@ -73,7 +73,7 @@ class OpenAIModel:
         self.options = options
         self.image_urls = image_urls
         self._gate = Gate(vision, renderer)
-        self._form = self._gate.vision.chat if self._gate.vision else None
+        self._form = self._gate.profile.chat if self._gate.profile else None
         base_url = base_url or os.environ.get("OPENAI_BASE_URL")
         key = api_key or os.environ.get("OPENAI_API_KEY") or ("none" if base_url else None)
         self._settings: dict[str, Any] = {"base_url": base_url, "api_key": key, "timeout": timeout, "max_retries": max_retries}

@@ -96,8 +96,8 @@ class TransformersModel:
         self.batch_size = batch_size
         self.options = options
         self._gate = Gate(checkpoint.vision() if vision is None else vision, renderer)
-        assert self._gate.vision is not None
-        self._vision = self._gate.vision
+        assert self._gate.profile is not None
+        self._vision = self._gate.profile
         self._template = ChatTemplate(checkpoint.processor, self._vision.chat, self._gate.image)
         tokenizer = checkpoint.processor.tokenizer
         self._silent = silent_tokens(tokenizer, self._vision.chat)
@@ -108,9 +108,9 @@ class TransformersModel:
         self._warned: set[str] = set()
 
     @property
-    def vision(self) -> VisionProfile:
-        """How the model counts images."""
-        return self._vision
+    def vision(self) -> VisionProfile | None:
+        """How the model counts images; None where a calibration found that it cannot read pages."""
+        return self._gate.vision
 
     @property
     def processor(self) -> Any:
