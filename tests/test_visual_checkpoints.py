@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from visual_checkpoints import LATE, SINGLE
+from visual_checkpoints import ADAPTERS, LATE, SINGLE
 
 from glyph_integrations import VisualEmbedder
 from glyph_integrations.embedding.self_test import canary, self_test
@@ -32,7 +32,7 @@ def harmed(visual_checkpoint: Callable[[str], Path], tmp_path: Path) -> Callable
 
         folder = tmp_path / family
         shutil.copytree(visual_checkpoint(family), folder)
-        weights = folder / "model.safetensors"
+        weights = next(folder.glob("*model.safetensors"))
         save_file(change({key: value.clone() for key, value in load_file(weights).items()}), weights, {"format": "pt"})
         return folder
 
@@ -76,6 +76,52 @@ def test_an_adapter_left_aside_is_refused(harmed: Callable[..., Path]) -> None:
         return {**tensors, name.replace(".weight", ".lora_A.weight"): tensors[name][:4].clone()}
 
     refused(harmed("colqwen2", adapted), "1 weights of an adapter that found no place")
+
+
+@pytest.mark.parametrize("family", ADAPTERS)
+def test_an_adapter_without_some_of_its_weights_is_refused(family: str, harmed: Callable[..., Path]) -> None:
+    def half(tensors: Tensors) -> Tensors:
+        return {key: value for number, (key, value) in enumerate(sorted(tensors.items())) if number % 2}
+
+    refused(harmed(family, half), r"lacks \d+ of the model's weights.*lora")
+
+
+@pytest.mark.parametrize("family", ADAPTERS)
+def test_an_adapter_whose_weights_have_no_place_is_refused(family: str, visual_checkpoint: Any, tmp_path: Path) -> None:
+    folder = tmp_path / family
+    shutil.copytree(visual_checkpoint(family), folder)
+    file = folder / "adapter_config.json"
+    config = json.loads(file.read_text())
+    file.write_text(json.dumps({**config, "target_modules": r".*q_proj$"}))
+    refused(folder, r"weights of (an|the) adapter .*found no place")
+
+
+def test_an_adapter_of_no_model_or_a_damaged_one_is_refused(visual_checkpoint: Any, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "adapter"
+    shutil.copytree(visual_checkpoint("colqwen2-lora"), folder)
+    file = folder / "adapter_config.json"
+    config = json.loads(file.read_text())
+    for base, reason in (
+        (None, "does not say of which model"),
+        (str(tmp_path / "absent"), "no embedder of pages .a PEFT adapter"),
+    ):
+        file.write_text(json.dumps({**config, "base_model_name_or_path": base}))
+        refused(folder, reason)
+    half = tmp_path / "base"
+    shutil.copytree(config["base_model_name_or_path"], half)
+    weights = load_file(half / "model.safetensors")
+    save_file({key: value for key, value in weights.items() if "norm" not in key}, half / "model.safetensors", {"format": "pt"})
+    file.write_text(json.dumps({**config, "base_model_name_or_path": str(half)}))
+    refused(folder, r"lacks \d+ of the model's weights.*norm")
+
+
+def test_an_adapter_without_peft_names_the_extra(visual_checkpoint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = visual_checkpoint("colqwen2-lora")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, package=None: None)
+    with pytest.raises(MissingExtraError, match=r"peft is not installed.*\[transformers\]"):
+        VisualEmbedder(folder, device="cpu")
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -156,3 +156,51 @@ def test_pages_of_one_look_are_on_one_grid(visual_embedder: Callable[[str], Any]
     embedder, renderer = visual_embedder("colqwen2"), Renderer()
     page = page_of(*("words that fill the page " * 40 for _ in range(6)))
     assert embedder.embed_pages([page])[0].shape == embedder.embed_images([renderer.draw(page)])[0].shape
+
+
+# -- colours ------------------------------------------------------------------------------------------------------------
+
+
+def chart(first: tuple[int, int, int], second: tuple[int, int, int]) -> Image.Image:
+    """Two bars on white; what they mean is told by their colours alone."""
+    picture = Image.new("RGB", (300, 300), "white")
+    picture.paste(first, (40, 100, 100, 260))
+    picture.paste(second, (180, 100, 240, 260))
+    return picture
+
+
+RED, GREEN = (214, 39, 40), (30, 120, 31)  # of about the same grey
+
+
+def test_colours_of_a_file_are_shown_and_text_is_grey(tmp_path: Path) -> None:
+    picture = chart(RED, GREEN)
+    assert np.ptp(np.asarray(picture.convert("L"))[200, [60, 200]].astype(int)) < 10
+    picture.save(tmp_path / "chart.png")
+    red_square = b"1 0 0 rg 200 300 200 200 re f"
+    for data, pixel in ((open_document(tmp_path / "chart.png"), RED), (open_document(pages_pdf([red_square])), (255, 0, 0))):
+        (page,) = Renderer().paginate(data)
+        for size in (QWEN, PictureSize(1, 0, 896)):
+            seen = see_page(page, Renderer(), size)
+            assert seen is not None and seen.whole.mode == seen.image.mode == "RGB"
+            colors = {color for _, color in seen.image.getcolors(1 << 24)}
+            assert any(max(abs(a - b) for a, b in zip(color, pixel, strict=True)) < 8 for color in colors)
+    for shown in (see_page(page_of("words"), Renderer(), QWEN), see_image(picture.convert("L").convert("RGB"), QWEN)):
+        assert shown is not None and shown.whole.mode == "L"
+    shown = see_image(picture, QWEN)
+    assert shown is not None and shown.whole.mode == "RGB"
+
+
+def test_pale_ink_of_another_colour_is_ink() -> None:
+    """Yellow on white is nearly white in grey."""
+    page = np.full((400, 400, 3), 255, dtype=np.uint8)
+    page[100:120, 100:300] = (255, 255, 0)
+    cut = find_ink(page)
+    assert cut is not None and cut.size[1] < 60 and (cut.of(page) == page[100, 100]).all(axis=2).sum() == 20 * 200
+    assert find_ink(page.astype(float).mean(axis=2).astype(np.uint8)[90:99]) is None
+
+
+@pytest.mark.parametrize("family", ["colqwen2", "colpali"])
+def test_pages_that_differ_in_colour_alone_differ(family: str, visual_embedder: Callable[[str], Any]) -> None:
+    one, other = visual_embedder(family).embed_images([chart(RED, GREEN), chart(GREEN, RED)])
+    grey, again = visual_embedder(family).embed_images([chart(RED, GREEN).convert("L"), chart(GREEN, RED).convert("L")])
+    assert 1 - (one * other).sum(axis=1).min() > 10 * (1 - (grey * again).sum(axis=1).min())

@@ -10,16 +10,18 @@ import typer
 from ..errors import DocumentError, UnknownModelError
 from .embedder import EmbedderOption, recorded_or
 from .options import KeyOption, PasswordOption, PicturesOption, QuietOption, StyleOption, choose_style, secret
-from .terminal import Terminal
+from .readings import EngineOption, OcrOption, chosen_engine, opened
+from .terminal import Terminal, counted
 from .walkthrough import Walkthrough
 
 if TYPE_CHECKING:
+    from ..sources import SourceDocument
     from ..vision import VisionProfile
 
 
 def ask(
     document: Annotated[
-        Path, typer.Argument(metavar="FILE_OR_INDEX", help="A text file, or a folder made by glyph index.", show_default=False)
+        Path, typer.Argument(metavar="FILE_OR_INDEX", help="A document, or a folder made by glyph index.", show_default=False)
     ],
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="What you want to know.", show_default=False)],
     base_url: Annotated[
@@ -52,6 +54,8 @@ def ask(
         typer.Option(metavar="DIR", help="Folder of the PDF and image files that an index was made from.", show_default=False),
     ] = None,
     password: PasswordOption = None,
+    ocr: OcrOption = None,
+    ocr_engine: EngineOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Answer a question from a document, citing page and line, and save the cited pages with the lines marked.
@@ -69,6 +73,7 @@ def ask(
         raise typer.BadParameter("a server needs the name of a model: add --model NAME", param_hint="--base-url")
     profile = _profile(vision or model or "glyph", required=vision is not None or base_url is None)
     renderer = Renderer(choose_style(style, profile), root=root)
+    engine = chosen_engine(ocr, ocr_engine)
     reader = (
         ExtractiveModel(profile)
         if base_url is None
@@ -78,6 +83,8 @@ def ask(
     if PageIndex.exists(document):
         if style is not None:
             raise typer.BadParameter("pages of an index keep the style they were indexed in", param_hint="--style")
+        if ocr is not None or ocr_engine is not None:
+            raise typer.BadParameter("pages of an index were read by glyph index --ocr, or not", param_hint="--ocr")
         with PageIndex.open(document, recorded_or(embedder, document)) as index:
             walkthrough.use_index(index)
             walkthrough.answer(index, question, k, output)
@@ -86,8 +93,25 @@ def ask(
     elif document.is_dir():
         raise DocumentError(f"{document} is a folder but no index; make one with: glyph index {document} --index DIR")
     else:
-        with walkthrough.read_document(open_document(document, password=secret(password, "--password"))) as index:
+        found = _read(open_document(document, password=secret(password, "--password")), engine, walkthrough.terminal)
+        with walkthrough.read_document(found) as index:
             walkthrough.answer(index, question, k, output)
+
+
+def _read(document: SourceDocument, engine: str | None, terminal: Terminal) -> SourceDocument:
+    """The document, with the text of its pages that have none."""
+    from ..rendering.scans import read_scans, textless
+
+    missing = textless(document)
+    if not missing:
+        return document
+    if engine is None:
+        which = "has" if len(missing) == 1 else "have"
+        terminal.warn(f"{counted(len(missing), 'page')} of {document.name} {which} no text to search: add --ocr to read them")
+        return document
+    reader = opened(engine)
+    with terminal.counting("Reading pages", len(missing)) as advance:
+        return read_scans(document, reader, lambda done, count: advance())
 
 
 def _profile(name: str, required: bool) -> VisionProfile | None:

@@ -59,7 +59,7 @@ def choose_style(style: str | None, vision: VisionProfile | None) -> PageStyle:
         StyleError: an unknown name, or a file that cannot be read as a style.
     """
     if style is None:
-        return PageStyle.preset(vision.style) if vision else PageStyle()
+        return PageStyle.parse(vision.style) if vision else PageStyle()
     path = Path(style)
     if path.suffix.lower() != ".json" and not path.is_file():
         return PageStyle.parse(style)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import typer
@@ -69,13 +70,22 @@ class Terminal:
 
     def track(self, items: Iterable[_Item], what: str, total: int | None = None) -> Iterator[_Item]:
         """The items, with a progress bar on standard error while they are taken; no bar when quiet or not a terminal."""
+        with self.counting(what, total) as advance:
+            for item in items:
+                yield item
+                advance()
+
+    @contextmanager
+    def counting(self, what: str, total: int | None = None) -> Iterator[Callable[[], None]]:
+        """A progress bar as `track` shows it, and what to call when it is to go on by one."""
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         console = Console(stderr=True)
         if self.quiet or not console.is_terminal:
-            yield from items
+            yield lambda: None
             return
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console, transient=True) as progress:
-            yield from progress.track(items, total=total, description=what)
+            task = progress.add_task(what, total=total)
+            yield lambda: progress.advance(task)

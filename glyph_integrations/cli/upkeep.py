@@ -60,7 +60,7 @@ def stats(terminal: Terminal, folder: Path) -> None:
         ("changes in the log", f"{found.changes:,}"),
         ("embedder", found.embedder),
         ("its revision", found.revision),
-        ("its vectors", f"{found.dim} numbers, {found.metric}"),
+        ("its vectors", f"{found.dim} numbers, {found.metric}, {found.precision}"),
         ("schema", f"{found.schema}"),
         ("BM25", bm25),
         ("vector index", f"{search.kind}, {counted(search.vectors, 'vector')}, recall {search.recall:.3f}"),

@@ -90,7 +90,9 @@ class Walkthrough:
         Raises:
             ModelError: the model or its server failed; nothing is written.
         """
+        from ..embedding.wordless import wordless
         from ..index.recorded import Absent
+        from ..page import PageHit
         from ..reading import ExtractiveModel, TextPart, verify_answer
 
         tell = self.terminal
@@ -101,6 +103,8 @@ class Walkthrough:
         hits = index.search(question, k=k, mode="lexical" if absent else "hybrid")
         if absent:
             tell.warn(f"searched by words alone; the index also has vectors of {index.embedder.name!r}: add --embedder")
+        if not hits and not isinstance(self.model, ExtractiveModel):  # a model may see what no word tells
+            hits = [PageHit(page, 0.0, 0.0) for page in wordless(index, index.embedder)[:k]]
         if not hits:
             tell.step("Find", f"none of {counted(len(index), 'page')} shares a word with the question")
             tell.result("No answer: no page matches the question.")
@@ -171,7 +175,8 @@ class Walkthrough:
             if not spans and not any(c.page and c.page.id == page.id for c in citations):
                 continue
             if reason := self.renderer.missing_file(page):
-                self.terminal.warn(f"{self._name(page)} is not drawn: {reason}")
+                hint = "" if self.renderer.root else " (on the command line: --root DIR)"
+                self.terminal.warn(f"{self._name(page)} is not drawn: {reason}{hint}")
                 continue
             boxes = [box for start, end in spans for _, box in self.renderer.boxes(page, start, end, dpi=_MARKED_DPI)]
             name = f"{file_stem(page.source)}_page_{page.number:04}.png"

@@ -1,12 +1,15 @@
-"""Pictures through a model in batches: the next is prepared while one runs, on several devices, smaller if memory runs out."""
+"""Pictures through a model in batches: while one runs the next are prepared and the last finished; smaller if memory ends."""
 
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 from PIL import Image
 
@@ -15,6 +18,12 @@ from ..errors import ModelError
 from .encoders import Encoded, Encoder
 
 _log = logging.getLogger("glyph_integrations")
+_Given = TypeVar("_Given")
+_Made = TypeVar("_Made")
+THREADS = min(8, os.cpu_count() or 1)
+"""That draw, prepare and finish while a model runs."""
+
+_AHEAD = 3  # batches that are prepared at once; each takes some 100 MB
 
 
 class Batches:
@@ -37,37 +46,55 @@ class Batches:
             self._idle.put(encoder)
         self.pixels = pixels
 
-    def run(self, images: Iterable[Image.Image], done: Callable[[int], None] = lambda count: None) -> list[Encoded]:
-        """What the model makes of pictures, in order; ``done`` is told how many more are ready. Pictures are taken from the
-        iterable a few at a time. When interrupted it ends with the batches that are running.
+    def run(
+        self,
+        images: Iterable[Image.Image],
+        finish: Callable[[Encoded], _Made],
+        done: Callable[[int], None] = lambda count: None,
+    ) -> list[_Made]:
+        """What ``finish`` makes of what the model makes of each picture, in order; ``done`` is told how many more are ready.
+        Pictures are taken from the iterable a few at a time; ``finish`` runs in threads of its own, while the model is at the
+        next batch. When interrupted it ends with the batches that are running.
 
         Raises:
             ModelError: the model failed, or memory does not suffice for one picture alone.
         """
-        found: list[Encoded] = []
-        waiting: list[Future[list[Encoded]]] = []
-        room = threading.Semaphore(len(self._encoders) + 1)  # one batch more than can run is prepared
-        with ThreadPoolExecutor(len(self._encoders), thread_name_prefix="glyph-visual") as workers:
+        found: list[_Made] = []
+        waiting: list[Future[list[Future[_Made]]]] = []
+        preparing = min(_AHEAD, THREADS)
+        room = threading.Semaphore(len(self._encoders) + preparing)
+        with (
+            ThreadPoolExecutor(THREADS, thread_name_prefix="glyph-visual-finish") as finishers,
+            ThreadPoolExecutor(preparing, thread_name_prefix="glyph-visual-prepare") as preparers,
+            ThreadPoolExecutor(len(self._encoders), thread_name_prefix="glyph-visual") as workers,
+        ):
+
+            def through(batch: list[Image.Image], prepared: Future[object]) -> list[Future[_Made]]:
+                return [finishers.submit(finish, made) for made in self._run(batch, prepared.result())]
+
             try:
                 for batch in self._cut(images):
                     room.acquire()
-                    prepared = self._prepare(self._encoders[0], batch)
-                    future = workers.submit(self._run, batch, prepared)
+                    prepared = preparers.submit(self._prepare, self._encoders[0], batch)
+                    future = workers.submit(through, batch, prepared)
                     future.add_done_callback(lambda _: room.release())
                     waiting.append(future)
-                    while waiting and waiting[0].done():
+                    while waiting and waiting[0].done() and all(made.done() for made in waiting[0].result()):
                         self._take(waiting, found, done)
                 while waiting:
                     self._take(waiting, found, done)
             except BaseException:
                 for future in waiting:
                     future.cancel()
+                preparers.shutdown(cancel_futures=True)
+                workers.shutdown()
+                finishers.shutdown(cancel_futures=True)
                 raise
         return found
 
     @staticmethod
-    def _take(waiting: list[Future[list[Encoded]]], found: list[Encoded], done: Callable[[int], None]) -> None:
-        made = waiting.pop(0).result()
+    def _take(waiting: list[Future[list[Future[_Made]]]], found: list[_Made], done: Callable[[int], None]) -> None:
+        made = [future.result() for future in waiting.pop(0).result()]
         found += made
         done(len(made))
 
@@ -127,6 +154,21 @@ class Batches:
     def _failed(self, error: Exception, batch: list[Image.Image]) -> ModelError:
         sizes = ", ".join(sorted({f"{image.width} x {image.height}" for image in batch})[:3])
         return ModelError(f"{self._name} failed on {len(batch)} pictures ({sizes} pixels): {_told(error)}")
+
+
+def ahead(work: Callable[[_Given], _Made], items: Iterable[_Given]) -> Generator[_Made, None, None]:
+    """What ``work`` makes of each item, in order; a few threads work on those that will be asked for next."""
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="glyph-visual-draw") as pool:
+        waiting: deque[Future[_Made]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > THREADS:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _told(error: Exception) -> str:

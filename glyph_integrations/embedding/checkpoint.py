@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
 from pathlib import Path
@@ -62,11 +63,12 @@ def load_encoder(source: Source, device: str | None = None, dtype: str | None = 
             encoder: Encoder = _retrieval_model(getattr(transformers, reader), source, device, kind)
         else:
             encoder = _sentence_model(reader, source, device, kind)
-    except ModelError:
+    except (ModelError, MissingExtraError):
         raise
     except Exception as error:  # of the hub, of safetensors, of transformers, of torch
         told = str(error).strip().partition("\n")[0]
         raise ModelError(f"cannot load visual model {source.name!r}: {told or type(error).__name__}") from error
+    _refuse_unplaced(source, encoder.model)
     fresh = fresh_weights(encoder.model)
     if fresh:
         some = ", ".join(fresh[:4]) + (", ..." if len(fresh) > 4 else "")
@@ -132,10 +134,12 @@ def _reader(source: Source) -> str:
     """The class that reads a checkpoint."""
     import transformers
 
-    config = _json(source, "config.json") or {}
+    adapter = _json(source, "adapter_config.json")
+    config = _json(_base(source, adapter) if adapter else source, "config.json") or {}
+    if adapter and importlib.util.find_spec("peft") is None:  # without it the adapter would be left aside
+        raise MissingExtraError("peft", "transformers")
     written = _json(source, "config_sentence_transformers.json")
     modules = _json(source, "modules.json")
-    adapter = _json(source, "adapter_config.json")
     architectures = config.get("architectures") or []
     named = next((name for name in architectures if name.endswith("ForRetrieval") and hasattr(transformers, name)), None)
     if modules is not None and named not in _NATIVE:
@@ -156,6 +160,14 @@ def _reader(source: Source) -> str:
     )
 
 
+def _base(source: Source, adapter: dict[str, Any]) -> Source:
+    """The checkpoint that an adapter belongs to."""
+    name = adapter.get("base_model_name_or_path")
+    if not isinstance(name, str) or not name:
+        raise ModelError(f"the adapter {source.name!r} does not say of which model it is (base_model_name_or_path)")
+    return source._replace(name=name, revision=adapter.get("revision") or None)
+
+
 def _generates(architectures: list[str]) -> bool:
     return any(name.endswith(("ForConditionalGeneration", "ForCausalLM", "LMHeadModel")) for name in architectures)
 
@@ -172,6 +184,30 @@ def _json(source: Source, file: str) -> Any:
         raise ModelError(f"{file} of {source.name!r} is damaged: {error}") from error
 
 
+def _refuse_unplaced(source: Source, model: Any) -> None:
+    """See that each weight of an adapter beside the model is in it: what has no place is dropped with a warning alone.
+
+    Raises:
+        ModelError: some are not.
+    """
+    from safetensors import safe_open
+    from sentence_transformers.util.file_io import load_file_path
+
+    options = {"revision": source.revision, "local_files_only": source.local_files_only}
+    path = load_file_path(source.name, "adapter_model.safetensors", **options)
+    if path is None:
+        return
+    with safe_open(path, "pt") as file:
+        stored = [key for key in file.keys() if ".lora_" in key]  # noqa: SIM118
+    inner = getattr(model, "transformers_model", model)
+    placed = sum(".lora_" in name for name, _ in inner.named_parameters())
+    if placed < len(stored):
+        raise ModelError(
+            f"{len(stored) - placed} of {len(stored)} weights of the adapter {source.name!r} found no place in the model: it "
+            "would run without its training; use a merged checkpoint, or try another version of peft and transformers"
+        )
+
+
 def _retrieval_model(cls: Any, source: Source, device: str, dtype: Any) -> RetrievalModel:
     import transformers
 
@@ -183,6 +219,8 @@ def _retrieval_model(cls: Any, source: Source, device: str, dtype: Any) -> Retri
             f"({adapters[0]}, ...): it would run without its training; use a merged checkpoint"
         )
     processor = transformers.AutoProcessor.from_pretrained(source.name, **source.options)
+    if not hasattr(processor, "process_images"):
+        raise ModelError(f"{source.name!r} is a {cls.__name__}, whose processor does not tell pages from questions")
     return RetrievalModel(model.to(device).eval(), processor)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+import copy
+import queue
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +27,7 @@ class Encoded(NamedTuple):
 
 
 class Encoder(Protocol):
-    """A loaded model. `prepare` may run in one thread while `run` is busy in another."""
+    """A loaded model. `prepare` may run in several threads while `run` is busy in another."""
 
     @property
     def late(self) -> bool:
@@ -68,12 +70,12 @@ class RetrievalModel:
     def __init__(self, model: Any, processor: Any) -> None:
         self.model = model
         self.processor = processor
-        self._lock = threading.Lock()  # tokenizers hold their padding as state
+        self._processors = _Copies(processor, copy.deepcopy)
 
     def prepare(self, images: Sequence[Image.Image]) -> Any:
         """See `Encoder`."""
-        with self._lock:
-            inputs = self.processor.process_images(images=list(images), return_tensors="pt")
+        with self._processors.one() as processor:
+            inputs = processor.process_images(images=list(images), return_tensors="pt")
         inputs.pop("labels", None)  # ColPali's, for training
         return inputs
 
@@ -88,14 +90,14 @@ class RetrievalModel:
 
     def questions(self, texts: Sequence[str]) -> list[Encoded]:
         """See `Encoder`."""
-        with self._lock:
-            inputs = self.processor.process_queries(text=list(texts), return_tensors="pt")
+        with self._processors.one() as processor:
+            inputs = processor.process_queries(text=list(texts), return_tensors="pt")
         return self.run(inputs)
 
     def texts(self, texts: Sequence[str]) -> list[Encoded]:
         """See `Encoder`. The processor would put a question's prefix and padding around each."""
-        with self._lock:
-            inputs = self.processor.tokenizer(list(texts), padding=True, return_tensors="pt")
+        with self._processors.one() as processor:
+            inputs = processor.tokenizer(list(texts), padding=True, return_tensors="pt")
         return self.run(inputs)
 
 
@@ -105,7 +107,7 @@ class SentenceModel:
     def __init__(self, model: Any) -> None:
         self.model = model
         self.late = type(model).__name__ == "MultiVectorEncoder"
-        self._lock = threading.Lock()
+        self._front = _Copies(model, _with_own_processor)
 
     @property
     def processor(self) -> Any:
@@ -139,19 +141,51 @@ class SentenceModel:
     def _prepared(self, inputs: list[dict[str, Any]], task: str) -> tuple[Any, str]:
         # always with the kind beside it: of a bare string that looks like a path or a URL the file would be fetched
         prompt = self.model.prompts.get(task) or None
-        with self._lock:
-            return self.model.preprocess(inputs, prompt=prompt, task=task), task
+        with self._front.one() as model:
+            return model.preprocess(inputs, prompt=prompt, task=task), task
+
+
+_Thing = TypeVar("_Thing")
+
+
+class _Copies(Generic[_Thing]):
+    """Lends a thing to one thread at a time; to the next a copy. Processors hold state: a tokenizer its padding."""
+
+    def __init__(self, thing: _Thing, another: Callable[[_Thing], _Thing]) -> None:
+        self._thing, self._another = thing, another
+        self._idle: queue.SimpleQueue[_Thing] = queue.SimpleQueue()
+        self._idle.put(another(thing))  # the original is left alone: it is copied while others are in use
+
+    @contextmanager
+    def one(self) -> Iterator[_Thing]:
+        try:
+            thing = self._idle.get_nowait()
+        except queue.Empty:
+            thing = self._another(self._thing)
+        try:
+            yield thing
+        finally:
+            self._idle.put(thing)
+
+
+def _with_own_processor(model: Any) -> Any:
+    """A model of sentence-transformers that shares its layers with another, for `preprocess` alone."""
+    twin, first = copy.copy(model), copy.copy(model[0])
+    first.processor = copy.deepcopy(model[0].processor)
+    twin._modules = {**model._modules, next(iter(model._modules)): first}
+    return twin
 
 
 def _per_token(embeddings: Any, mask: Any, tokens: Any) -> list[Encoded]:
     """One page's or text's vectors each, without those of padding."""
-    found = []
-    for i, (vectors, real) in enumerate(zip(embeddings, mask.bool(), strict=True)):
-        ids = None if tokens is None else tokens[i][real].cpu().numpy()
-        found.append(Encoded(_numpy(vectors[real]), ids))
-    return found
+    made, real = _numpy(embeddings), mask.bool().cpu().numpy()  # at once: each transfer waits for the device
+    ids = [None] * len(made) if tokens is None else list(tokens.cpu().numpy())
+    return [
+        Encoded(vectors[own], None if these is None else these[own])
+        for vectors, own, these in zip(made, real, ids, strict=True)
+    ]
 
 
 def _numpy(tensor: Any) -> Vectors:
-    vectors: Vectors = tensor.detach().float().cpu().numpy()
+    vectors: Vectors = tensor.detach().cpu().float().numpy()
     return vectors

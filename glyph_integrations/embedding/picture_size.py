@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 PIXELS = 1_843_200
 """Pixels of the largest picture that is made unasked for a model that would take more: 1,800 tokens of 32 x 32."""
 
+_NEARLY = 1.05  # times too small that is right
 _NARROWEST = 50  # a picture longer than so many times its width is padded: processors refuse from 200
 
 
@@ -58,12 +59,12 @@ class PictureSize(NamedTuple):
         """The size to make a picture, at most so many times as large as it is; and that to pad it to. All pictures of a shape
         that are nearly as large as `scale` says are padded to the same, so that they meet the same grid."""
         scale = self.scale(width, height)
-        times = min(scale, enlarged)
+        times = 1.0 if 1 < scale <= _NEARLY else min(scale, enlarged)  # a page that was drawn for the model stays as it is
         part = max(1, int(width * times + 1e-6)), max(1, int(height * times + 1e-6))
         if self.longest:
             return part, part
         columns, rows = self._cells(width, height)
-        if scale > 1.05 * times:
+        if scale > _NEARLY * times:
             columns, rows = min(columns, math.ceil(part[0] / self.grid)), min(rows, math.ceil(part[1] / self.grid))
         return part, (columns * self.grid, rows * self.grid)
 

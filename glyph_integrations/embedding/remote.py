@@ -10,15 +10,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageChops
 
 from ..errors import MissingExtraError, ModelError
 from ..page import Page
 from ..refusal import reason_of
 from ..rendering import Renderer
 from .embedder import Metric, Vectors
+from .picture_query import picture_query
 from .picture_size import PIXELS, PictureSize
-from .pooling import picture_query, pool_vectors
+from .pooling import pool_vectors
 from .seen import Seen, see_image, see_page
 from .self_test import self_test
 
@@ -101,7 +102,7 @@ class RemoteVisualEmbedder:
             lambda images: [self._of_image(image) for image in images],
             lambda question: self._ask(self._question(question)),
         )
-        self.revision = f"{revision}/v1/size{grid}x{page_pixels}/pool{pool:g}/trim{trim:d}/{image_prompt}/{query_prompt}"
+        self.revision = f"{revision}/v2/size{grid}x{page_pixels}/pool{pool:g}/trim{trim:d}/{image_prompt}/{query_prompt}"
 
     def embed_pages(self, pages: Sequence[Page]) -> list[Vectors]:
         """One float32 array [n, dim] per page; n is 0 for a page with nothing on it.
@@ -123,7 +124,7 @@ class RemoteVisualEmbedder:
         return self._embed((see_image(image, self._size, self.trim) for image in images), len(images))
 
     def embed_query(self, text: str | Image.Image) -> Vectors:
-        """A float32 array [n, dim], n at least 1, of a question or a picture; the latter's are pooled to about 64.
+        """A float32 array [n, dim], n at least 1, of a question or a picture; of the latter at most 64.
 
         Raises:
             QueryError: a picture with nothing on it.
@@ -174,7 +175,10 @@ class RemoteVisualEmbedder:
 
     def _of_image(self, image: Image.Image) -> Vectors:
         png = io.BytesIO()
-        image.convert("L").save(png, "PNG", compress_level=1)
+        grey = image.convert("L")
+        if ImageChops.difference(image, grey.convert("RGB")).getbbox() is None:
+            image = grey  # a third of the bytes
+        image.save(png, "PNG", compress_level=1)
         url = "data:image/png;base64," + base64.b64encode(png.getvalue()).decode()
         content: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": url}}]
         if self._image_prompt:

@@ -81,7 +81,7 @@ class SimilarityMap:
 
     def heat(self, word: int | str | None = None) -> NDArray[np.float32]:
         """Float32 [height, width] of the whole page, from 0 to 1: the scores of a word, or the mean over all words, each
-        stretched from its lowest to its highest.
+        stretched from its median, below which it is 0, to its highest.
 
         Raises:
             QueryError: no such word.
@@ -100,7 +100,7 @@ class SimilarityMap:
             QueryError: no such word.
         """
         heat = (self.heat(word) * _STRENGTH)[..., None]
-        grey = np.asarray(self.seen.whole, dtype=np.float32)[..., None]
+        grey = np.asarray(self.seen.whole.convert("L"), dtype=np.float32)[..., None]
         picture = Image.fromarray(np.uint8(grey * (1 - heat) + np.array(_HEAT, dtype=np.float32) * heat))
         if word is None:
             self._name_best_places(picture)
@@ -133,13 +133,13 @@ class SimilarityMap:
         return self.seen.image.width * width / shown_width / columns, self.seen.image.height * height / shown_height / rows
 
     def _stretched(self, number: int) -> Vectors:
-        """Scores of a word from 0 to 1; 0 for cells that hold nothing but padding."""
+        """Scores of a word from 0 to 1; 0 for the lower half of them, or all would have some colour, and for mere padding."""
         across, down = self._cell_size
         columns, rows = (math.ceil(side / cell - 1e-6) for side, cell in zip(self.seen.cut.size, (across, down), strict=True))
         scores = self.scores[number, :rows, :columns]
         stretched: Vectors = np.zeros_like(self.scores[number])
-        low, high = float(scores.min()), float(scores.max())
-        stretched[:rows, :columns] = (scores - low) / max(high - low, 1e-9)
+        low, high = float(np.median(scores)), float(scores.max())
+        stretched[:rows, :columns] = np.clip((scores - low) / max(high - low, 1e-9), 0, 1)
         return stretched
 
     def _name_best_places(self, picture: Image.Image) -> None:
@@ -147,7 +147,7 @@ class SimilarityMap:
         for number, word in enumerate(self.words):
             color = _COLORS[number % len(_COLORS)]
             box = self.best_place(number)
-            draw.rectangle(box, outline=color, width=max(1, picture.width // 400))
+            draw.rectangle(box, outline=color, width=max(2, picture.width // 250))
             label = _label(word, picture.width)
             left = max(0, min(box.left, picture.width - label.width))
             top = box.top - label.height if box.top >= label.height else min(box.bottom, picture.height - label.height)

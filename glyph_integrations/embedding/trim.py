@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Grey = NDArray[np.uint8]
-"""Grey values [height, width]."""
+Pixels = NDArray[np.uint8]
+"""Grey values [height, width], or red, green and blue [height, width, 3]."""
 
 _FAINT = 32  # grey values from the paper that are still paper
 _MARGIN = 1 / 50  # of the shorter side, left around the ink
@@ -27,7 +27,7 @@ class Cut(NamedTuple):
         """Width and height of what is left."""
         return self.right - self.left, sum(bottom - top for top, bottom in self.bands)
 
-    def of(self, picture: Grey) -> Grey:
+    def of(self, picture: Pixels) -> Pixels:
         """What is left of the picture."""
         return np.concatenate([picture[top:bottom, self.left : self.right] for top, bottom in self.bands])
 
@@ -41,17 +41,18 @@ class Cut(NamedTuple):
         return whole
 
 
-def find_ink(picture: Grey) -> Cut | None:
+def find_ink(picture: Pixels) -> Cut | None:
     """The part of a picture to keep; None if all of it is paper.
 
-    Paper is the most frequent grey value and what is within 32 of it. A margin of a fiftieth of the shorter side stays around
-    the ink; of a blank band higher than a twelfth of the picture half a twelfth stays. Specks of one pixel in a row count as
-    ink, so nothing written is lost.
+    Paper is the most frequent value and what is within 32 of it, in each colour. A margin of a fiftieth of the shorter side
+    stays around the ink; of a blank band higher than a twelfth of the picture half a twelfth stays. Specks of one pixel in a
+    row count as ink, so nothing written is lost.
     """
-    height, width = picture.shape
-    paper = int(np.bincount(picture.ravel(), minlength=256).argmax())
-    low, high = max(0, paper - _FAINT), min(255, paper + _FAINT)
-    ink = (picture < low) | (picture > high)
+    height, width = picture.shape[:2]
+    ink = np.zeros((height, width), dtype=bool)
+    for channel, paper in zip(np.moveaxis(picture.reshape(height, width, -1), 2, 0), paper_of(picture), strict=True):
+        low, high = max(0, paper - _FAINT), min(255, paper + _FAINT)
+        ink |= (channel < low) | (channel > high)
     rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
     if not len(rows):
         return None
@@ -65,3 +66,9 @@ def find_ink(picture: Grey) -> Cut | None:
         top = int(rows[before + 1]) - most // 4
     bands.append((top, min(height, int(rows[-1]) + 1 + margin)))
     return Cut(left, right, tuple(bands))
+
+
+def paper_of(picture: Pixels) -> tuple[int, ...]:
+    """The most frequent value of a picture: of its greys, or of its reds, its greens and its blues."""
+    channels = np.moveaxis(picture.reshape(*picture.shape[:2], -1), 2, 0)
+    return tuple(int(np.bincount(channel.ravel(), minlength=256).argmax()) for channel in channels)

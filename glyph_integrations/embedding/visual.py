@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -16,18 +17,19 @@ from PIL import Image
 from ..errors import ModelError, QueryError
 from ..page import Page
 from ..rendering import Renderer
-from .batches import Batches
+from .batches import Batches, ahead
 from .checkpoint import Source, captions_only, given_encoder, load_encoder, weights_checksum
 from .embedder import Embedder, Metric, Vectors
 from .encoders import Encoded
+from .picture_query import picture_query
 from .picture_size import PictureSize
-from .pooling import picture_query, pool_vectors
+from .pooling import pool_vectors
 from .seen import Seen, read_picture, see_image, see_page
 from .self_test import self_test
 from .text import windows
 
 _log = logging.getLogger("glyph_integrations")
-_PIPELINE = "v1"  # how pages are made pictures; another number is another index
+_PIPELINE = "v2"  # how pages are made pictures; another number is another index
 _TEXT_WINDOW = 512  # tokens of a page's text that a model is given at once
 _TEXTS = 8  # of these, at once
 
@@ -38,8 +40,8 @@ class VisualEmbedder:
     A late-interaction model (ColPali, ColQwen2, ColQwen2.5, ColSmol, ColModernVBERT, ColQwen3) gives a page a vector for each
     part of its picture, and a question one for each of its tokens; a single-vector model (Qwen3-VL-Embedding) one each.
 
-    A page is drawn at the size and on the grid that the model reads best, in grey. Its margins and wide blank bands are cut off
-    first. A page with nothing on it has no vectors.
+    A page is drawn at the size and on the grid that the model reads best: text in grey, a page of a PDF or an image in its
+    colours. Its margins and wide blank bands are cut off first. A page with nothing on it has no vectors.
 
     When the model is loaded it must pass a self-test: no weight is missing, different pages get different vectors, a page finds
     itself. When memory runs out, batches get smaller, and a log line says so.
@@ -123,7 +125,7 @@ class VisualEmbedder:
             )  # fmt: skip
         self.dim = self_test(
             name,
-            lambda images: [made.vectors for made in self._batches.run(images)],
+            lambda images: self._batches.run(images, lambda made: made.vectors),
             lambda question: self._encoder.questions([question])[0].vectors,
         )
         size = "x".join(str(number) for number in self._size)
@@ -141,7 +143,7 @@ class VisualEmbedder:
             DocumentError: the file of a page of a PDF or an image is not at hand, or damaged.
             ModelError: the model failed.
         """
-        seen = (see_page(page, self._renderer, self._size, self.trim) for page in pages)
+        seen = ahead(lambda page: see_page(page, self._renderer, self._size, self.trim), pages)
         found = self._embed(seen, len(pages))
         if self.text:
             found = [np.concatenate(both) for both in zip(found, self._texts([page.text for page in pages]), strict=True)]
@@ -155,12 +157,12 @@ class VisualEmbedder:
             DocumentError: the file of one is damaged.
             ModelError: the model failed.
         """
-        return self._embed((see_image(image, self._size, self.trim) for image in images), len(images))
+        return self._embed(ahead(lambda image: see_image(image, self._size, self.trim), images), len(images))
 
     def embed_query(self, text: str | Image.Image) -> Vectors:
         """A float32 array [n, dim], n at least 1, of a question or a picture.
 
-        The vectors of a picture are pooled to about 64, which is enough to find what looks like it.
+        Of a picture's vectors at most 64 are used, each for those that are like it.
 
         Raises:
             QueryError: a picture with nothing on it.
@@ -193,14 +195,14 @@ class VisualEmbedder:
         Raises:
             ModelError: the model failed.
         """
-        return self._batches.run([seen.image])[0]
+        return self._batches.run([seen.image], lambda made: made)[0]
 
     @property
     def processor(self) -> Any:
         """The model's processor."""
         return self._encoder.processor
 
-    def _embed(self, seen: Iterable[Seen | None], count: int) -> list[Vectors]:
+    def _embed(self, seen: Generator[Seen | None, None, None], count: int) -> list[Vectors]:
         blank: list[int] = []
         done = 0
 
@@ -217,7 +219,8 @@ class VisualEmbedder:
                 else:
                     yield one.image
 
-        made = [pool_vectors(one.vectors, self.pool) for one in self._batches.run(pictures(), report)]
+        with closing(seen):  # its threads end with it, when interrupted too
+            made = self._batches.run(pictures(), lambda one: pool_vectors(one.vectors, self.pool), report)
         report(len(blank))
         for place in blank:
             made.insert(place, np.zeros((0, self.dim), dtype=np.float32))

@@ -8,7 +8,7 @@ import os
 import threading
 from collections import OrderedDict
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from PIL import Image
 
@@ -23,6 +23,7 @@ class Stretch(NamedTuple):
     right: float = 0.0
 
 
+@runtime_checkable
 class Reader(Protocol):
     """An OCR engine.
 

@@ -84,8 +84,8 @@ def picture_boxes(page: Page, picture: Picture, start: int, end: int, dpi: int) 
     return found
 
 
-def picture_pixels(page: Page, picture: Picture, file: PageFile, dpi: int) -> npt.NDArray[np.uint8]:
-    """``uint8[height, width]`` grey values of the picture.
+def picture_pixels(page: Page, picture: Picture, file: PageFile, dpi: int, color: bool = False) -> npt.NDArray[np.uint8]:
+    """``uint8[height, width]`` grey values of the picture, or ``uint8[height, width, 3]`` with ``color``.
 
     Raises:
         DocumentError: the file cannot be drawn.
@@ -95,7 +95,7 @@ def picture_pixels(page: Page, picture: Picture, file: PageFile, dpi: int) -> np
     if (got := 72 * _scale(picture, dpi)) < 0.99 * dpi:
         size = f"{picture.width:g} x {picture.height:g} points"
         _log.warning("%s is %s: drawn at %.3g dpi in place of %d", label, size, got, dpi)
-    return np.asarray(file.draw(picture.index, width, height, page.source or "the file"))
+    return np.asarray(file.draw(picture.index, width, height, page.source or "the file", color))
 
 
 def find_file(picture: Picture, root: Path | None) -> PageFile:

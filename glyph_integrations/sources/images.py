@@ -52,8 +52,9 @@ def read_image(data: bytes, label: str) -> tuple[PageFile, str, tuple[FilePage, 
     return PageFile(data, hashlib.sha256(data).hexdigest()), "\f" * (frames - 1), tuple(pages)
 
 
-def draw_frame(data: bytes, index: int, width: int, height: int, label: str) -> Image.Image:
-    """A frame (from 0) at a size, mode ``L``: turned upright as EXIF says, colours made grey, transparent parts on white.
+def draw_frame(data: bytes, index: int, width: int, height: int, label: str, color: bool = False) -> Image.Image:
+    """A frame (from 0) at a size, mode ``L``: turned upright as EXIF says, colours made grey, transparent parts on white; with
+    ``color`` mode ``RGB``.
 
     Raises:
         DocumentError: it cannot be decoded.
@@ -62,7 +63,7 @@ def draw_frame(data: bytes, index: int, width: int, height: int, label: str) -> 
 
     with _opened(data, label) as image:
         _seek(image, index, label)
-        frame = grey(ImageOps.exif_transpose(image))
+        frame = flat(ImageOps.exif_transpose(image)).convert("RGB" if color else "L")
         return frame if frame.size == (width, height) else frame.resize((width, height), Image.Resampling.LANCZOS)
 
 
@@ -104,8 +105,8 @@ def _check_strips(image: Image.Image, size: int, label: str) -> None:
             raise DocumentError(f"{label}: frame {image.tell() + 1} goes beyond the end of the file: it is truncated")
 
 
-def grey(image: Image.Image) -> Image.Image:
-    """Any mode as ``L``."""
+def flat(image: Image.Image) -> Image.Image:
+    """Any mode as ``L``, ``1`` or, where it has colours, ``RGB``; what is transparent is white."""
     import numpy as np
     from PIL import Image
 
@@ -121,6 +122,4 @@ def grey(image: Image.Image) -> Image.Image:
         paper = Image.new("RGBA", image.size, "white")
         paper.alpha_composite(image)
         image = paper
-    if mode not in ("L", "1"):
-        image = image.convert("RGB")
-    return image.convert("L")
+    return image if image.mode in ("L", "1") else image.convert("RGB")

@@ -51,8 +51,9 @@ class PageFile:
 
             count_pdf_pages(self, label)
 
-    def draw(self, index: int, width: int, height: int, label: str) -> Image.Image:
-        """A page or frame (from 0) at a size in pixels, mode ``L``, on white; ``label`` is what messages call the file.
+    def draw(self, index: int, width: int, height: int, label: str, color: bool = False) -> Image.Image:
+        """A page or frame (from 0) at a size in pixels, mode ``L``, with ``color`` mode ``RGB``, on white; ``label`` is what
+        messages call the file.
 
         Raises:
             DocumentError: it cannot be drawn, or not in a minute.
@@ -62,10 +63,11 @@ class PageFile:
         if self.data.startswith(PDF):
             from .pdf import draw_pdf_page
 
-            return Image.frombytes("L", (width, height), draw_pdf_page(self, index, width, height, label))
+            pixels = draw_pdf_page(self, index, width, height, label, color)
+            return Image.frombytes("RGB" if color else "L", (width, height), pixels)
         from .images import draw_frame
 
-        return draw_frame(self.data, index, width, height, label)
+        return draw_frame(self.data, index, width, height, label, color)
 
 
 class OpenedFiles:

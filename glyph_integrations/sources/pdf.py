@@ -60,13 +60,13 @@ def count_pdf_pages(file: PageFile, label: str) -> int:
     return _READER.count(file, label)
 
 
-def draw_pdf_page(file: PageFile, index: int, width: int, height: int, label: str) -> bytes:
-    """Grey pixels, row by row, of a page (from 0) at a size.
+def draw_pdf_page(file: PageFile, index: int, width: int, height: int, label: str, color: bool = False) -> bytes:
+    """Grey pixels, or red, green and blue of each, row by row, of a page (from 0) at a size.
 
     Raises:
         DocumentError: it cannot be drawn, or not in a minute.
     """
-    _, pixels = _READER.ask(file, label, do="draw", index=index, width=width, height=height)
+    _, pixels = _READER.ask(file, label, do="draw", index=index, width=width, height=height, color=color)
     return pixels
 
 

@@ -88,7 +88,7 @@ class _Reader:
             try:
                 if do == "read":
                     return _read(page), b""
-                return {}, _draw(page, request["width"], request["height"])
+                return {}, _draw(page, request["width"], request["height"], request["color"])
             finally:
                 page.close()
         except (PdfiumError, IndexError) as error:
@@ -105,8 +105,8 @@ class _Reader:
         return len(self._pdf)
 
 
-def _draw(page: PdfPage, width: int, height: int) -> bytes:
-    """Grey pixels, row by row. Drawn in colour: on grey PDFium puts letters on whole pixels only."""
+def _draw(page: PdfPage, width: int, height: int, color: bool) -> bytes:
+    """Grey or RGB pixels, row by row. Drawn in colour: on grey PDFium puts letters on whole pixels only."""
     from PIL import Image
     from pypdfium2 import raw
 
@@ -117,7 +117,8 @@ def _draw(page: PdfPage, width: int, height: int) -> bytes:
     if page.formenv:
         raw.FPDF_FFLDraw(page.formenv, bitmap, page, 0, 0, width, height, 0, raw.FPDF_ANNOT)
     raw.FPDFBitmap_Destroy(bitmap)
-    return Image.frombuffer("RGB", (width, height), pixels, "raw", "BGRX", 0, 1).convert("L").tobytes()
+    drawn = Image.frombuffer("RGB", (width, height), pixels, "raw", "BGRX", 0, 1)
+    return (drawn if color else drawn.convert("L")).tobytes()
 
 
 def _read(page: PdfPage) -> dict[str, Any]:
