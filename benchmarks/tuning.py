@@ -40,7 +40,7 @@ from glyph_integrations.tuning.style_search import START
 CORPORA = Path(os.environ.get("GLYPH_CORPORA", Path(__file__).resolve().parents[2] / "shared" / "corpora"))
 TEXTS = {"english": "call_of_the_wild.txt", "chinese": "xiyouji_ch1-20.txt"}
 COMPARED = {"english": ("glyph-72", "dense-72", "glyph-96"), "chinese": ("glyph-72", "cjk-72", "glyph-96", "cjk-96")}
-POPULATION = 20
+POPULATION = 10
 WORST = 0.10  # errors of the hypervolume's corner
 RANDOM = 100
 CONFIRMED = 6
@@ -97,13 +97,11 @@ def compare(text: str, args: argparse.Namespace) -> None:
         named["best random"] = best_by_chance.style
     styles = [*(trial.style for trial in kept), *named.values()]
     again = list(search.score(styles, sample.others(3 * len(sample.passages))))
-    best = choose(again[: len(kept)])
-    print("read again, on three times as many other passages:")
-    for trial in again[: len(kept)]:
-        row("chosen" if best and trial.style == best.style else "", trial)
     references = dict(zip(named, again[len(kept) :], strict=True))
-    for name, trial in references.items():
-        row(name, trial)
+    best = choose([*again[: len(kept)], *(trial for name, trial in references.items() if name in COMPARED[text])])
+    print("read again, on three times as many other passages:")
+    for name, trial in [*(("", trial) for trial in again[: len(kept)]), *references.items()]:
+        row(f"{name} (chosen)".strip() if trial is best else name, trial)
 
     chance = [trial for trial in by_chance if trial.origin == "random"]
     print(f"{len(chance)} random styles, on the passages of the search:")
@@ -112,12 +110,12 @@ def compare(text: str, args: argparse.Namespace) -> None:
         low, middle, high = statistics.quantiles(values, n=4)
         print(f"    {what}: median {middle:.2f} {unit}, half of them from {low:.2f} to {high:.2f} {unit}")
     if best:
-        searched = next(trial for trial in kept if trial.style == best.style)
+        searched = next(iter(search.score([best.style])))
         beaten = sum(t.tokens >= searched.tokens and t.error >= searched.error for t in chance)
         better = sum(t.tokens <= searched.tokens and t.error < searched.error for t in chance)
         print(f"    the chosen style is no worse than {beaten} of them in both figures; {better} of them beat it in both")
 
-    steps = range(POPULATION, args.evaluations + 1, POPULATION)
+    steps = range(2 * POPULATION, args.evaluations + 1, 2 * POPULATION)
     print("hypervolume after    " + "".join(f"{n:>9}" for n in steps) + " styles")
     volumes("search", trials, search.most_tokens, steps)
     volumes("random search", by_chance, search.most_tokens, steps)
@@ -157,7 +155,7 @@ def advised(args: argparse.Namespace) -> None:
     entered = [trial for trial in trials if trial.origin == "advised"]
     front = pareto_front(trials)
     print(f"    {len(entered)} advised styles were scored, {sum(t in front for t in entered)} of them are on the front")
-    steps = range(POPULATION, args.evaluations + 1, POPULATION)
+    steps = range(2 * POPULATION, args.evaluations + 1, 2 * POPULATION)
     print("hypervolume after    " + "".join(f"{n:>9}" for n in steps) + " styles")
     volumes("with advisor", trials, search.most_tokens, steps)
     if args.output:

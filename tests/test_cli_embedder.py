@@ -35,6 +35,7 @@ def test_an_index_with_vectors_is_made_searched_and_brought_up_to_date(story: Pa
         assert any("one more line" in page.text for page in index) and index.verify() == []
 
 
+@pytest.mark.slow
 def test_another_embedder_than_the_indexs_is_refused(story: Path, minilm: Path) -> None:
     ok("index", story, "-i", "words")
     ok("index", story, "-i", "vectors", "--embedder", minilm)

@@ -66,6 +66,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 # -- kills and full disks ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that can be forked and killed")
 def test_twenty_kills_break_no_promise(tmp_path: Path) -> None:
     command = [sys.executable, Path(__file__).parents[1] / "benchmarks" / "faults.py", "--kills", "20", "--folder", tmp_path]

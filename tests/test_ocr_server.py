@@ -119,6 +119,7 @@ def from_pixels(server: OcrServer, answer: str) -> None:
 # -- right answers from pixels alone: an ordinary page model, LangChain, LlamaIndex -------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_page_model_gets_right_answers_with_citations(server: OcrServer, pages: list[Page]) -> None:
     model = OpenAIModel("zai-org/Glyph", server.url, max_retries=0)
     with PageIndex.open() as index:

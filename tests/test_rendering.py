@@ -279,6 +279,7 @@ def _drawn_once(pages: list[Page], text: str) -> bool:
     return bool((drawn <= 1).all() and (drawn[visible & ~hidden] == 1).all())
 
 
+@pytest.mark.slow
 def test_all_of_the_corpora_are_drawn_whole_and_self_contained(corpora: Path) -> None:
     renderer = Renderer()
     documents = [open_document(path) for path in sorted((corpora / "texts").iterdir())]

@@ -218,6 +218,7 @@ def test_a_seed_decides_everything_however_many_work() -> None:
     assert [trial.number for trial in first.trials] == list(range(36))
 
 
+@pytest.mark.slow
 def test_processes_find_what_one_finds() -> None:
     assert figures(searched(InProcess(), 14, jobs=2)) == figures(searched(evaluations=14))
 

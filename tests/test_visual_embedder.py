@@ -216,6 +216,7 @@ def test_files_of_every_kind_are_pages_and_found_by_sight(visual_embedder: Load,
     assert found == ids
 
 
+@pytest.mark.slow
 def test_every_page_of_the_pdf_corpus_is_found_by_its_own_picture(visual_embedder: Load, corpora: Path) -> None:
     embedder, renderer = visual_embedder("colqwen2"), Renderer()
     pages = []
@@ -314,6 +315,7 @@ def hungry(embedder: VisualEmbedder, limit: int, error: type[Exception] = Runtim
     embedder._encoder.model.forward = forward
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [RuntimeError, MemoryError])
 def test_out_of_memory_makes_batches_smaller_and_goes_on(
     error: type[Exception], colpali: VisualEmbedder, visual_embedder: Load, caplog: pytest.LogCaptureFixture

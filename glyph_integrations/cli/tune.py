@@ -84,7 +84,7 @@ def tune(
             metavar="NAME", help="A language model on the same server that proposes styles.", show_default=False
         ),
     ] = None,
-    population: Annotated[int, typer.Option(min=4, metavar="N", help="Styles in a generation.")] = 20,
+    population: Annotated[int, typer.Option(min=4, metavar="N", help="Styles in a generation.")] = 10,
     seed: Annotated[int, typer.Option(metavar="N", help="Of all that is random.")] = 0,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Styles scored at a time.")] = 1,
     api_key: KeyOption = None,

@@ -5,11 +5,13 @@ from .copying import copy_index
 from .health import IndexStats
 from .intake import Synced
 from .page_index import PageIndex
+from .precision import Precision
 from .question import Mode, Question
 from .recorded import recorded_embedder
 from .repair import Repaired
 from .salvage import LostPage
 
 __all__ = [
-    "Ann", "IndexStats", "LostPage", "Mode", "PageIndex", "Question", "Repaired", "Synced", "copy_index", "recorded_embedder",
+    "Ann", "IndexStats", "LostPage", "Mode", "PageIndex", "Precision", "Question", "Repaired", "Synced", "copy_index",
+    "recorded_embedder",
 ]  # fmt: skip

@@ -37,17 +37,19 @@ class Ann:
 
     A flat index compares the query with every vector: exact, 18 ms for 100 thousand vectors of 384 numbers on one core. An
     inverted file (IVF) compares it with those of the ``nprobe`` nearest of ``nlist`` cells, and the best pages are then scored
-    exactly; it is trained in the background, and takes over once it holds everything. Its recall@10 is measured then, on
-    vectors of its own; questions that are unlike any page may fare worse.
+    exactly; it is trained in the background, and takes over once it holds everything. The recall@10 of the whole search is
+    measured then, on vectors of its own pages; questions that are unlike any page may fare worse.
 
     Args:
         kind: ``auto`` (flat below ``threshold`` vectors, IVF from there on), ``flat``, or ``ivf`` (from 1,000 vectors on).
-        threshold: for ``auto``; a page has one vector or many.
+        threshold: for ``auto``; a page has one vector or many (see ``page_vectors``).
         recall: share of the ten nearest pages that must be found; the smallest ``nprobe`` that measures so is used.
         nlist: cells; None: 4 times the square root of the number of vectors, when trained.
         nprobe: cells searched; None: chosen for ``recall``.
         quantizer: a vector in an IVF takes ``2 * dim`` bytes (``fp16``), ``dim`` (``sq8``), or ``dim / 8`` (``pq``: product
             quantisation, for very large indexes; more candidates are then scored exactly). Flat is always ``fp16``.
+        page_vectors: of a page with more vectors than this, FAISS holds so many that stand for them (`pool_roughly`), or an
+            eighth of its own if that is more; more candidates are then scored exactly.
 
     Raises:
         QueryError: a value is out of range.
@@ -59,12 +61,13 @@ class Ann:
     nlist: int | None = None
     nprobe: int | None = None
     quantizer: Quantizer = "sq8"
+    page_vectors: int = 64
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind) or self.quantizer not in get_args(Quantizer):
             known = ", ".join((*get_args(Kind), *get_args(Quantizer)))
             raise QueryError(f"ann kind={self.kind!r}, quantizer={self.quantizer!r}: choose among {known}")
-        for name in ("threshold", "nlist", "nprobe"):
+        for name in ("threshold", "nlist", "nprobe", "page_vectors"):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise QueryError(f"ann {name}={value!r}: must be a whole number from 1")

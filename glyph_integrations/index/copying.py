@@ -24,7 +24,8 @@ def copy_index(index: PageIndex, path: str | PathLike[str]) -> None:
     """
     if index.path is not None and Path(index.path).resolve() == Path(path).resolve():
         return
-    with PageIndex.open(path, _CopiedVectors(index)) as copy:
+    precision = None if PageIndex.exists(path) else index.precision
+    with PageIndex.open(path, _CopiedVectors(index), precision=precision) as copy:
         copy.add(index)
         copy.delete(set(copy.ids()) - set(index.ids()))
 

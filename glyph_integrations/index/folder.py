@@ -11,6 +11,7 @@ from ..errors import GlyphError, IndexCorruptError, IndexLockedError, IndexMisma
 from .database import ADVICE
 from .durable import Head, sync_folder
 from .lock import WriteLock
+from .precision import Precision
 from .record import START, Made
 from .store import SCHEMA, Store
 
@@ -126,21 +127,30 @@ class IndexFolder:
             self.lock.release()
 
 
-def open_truth(path: Path | None, embedder: Embedder | None) -> tuple[Store, Embedder, Made, IndexFolder | None]:
+def open_truth(
+    path: Path | None, embedder: Embedder | None, precision: Precision | None = None
+) -> tuple[Store, Embedder, Made, IndexFolder | None]:
     """The truth in a folder, or a new one in memory, with an embedder that fits it, and what it is made of.
 
     Args:
         path: the folder; None in memory.
         embedder: None for a `LexicalEmbedder` of the recorded dim.
+        precision: None for the recorded one, or ``fp16`` in a new index.
 
     Raises:
+        QueryError: a precision that cannot be.
         IndexMismatchError, IndexCorruptError: as `PageIndex.open`.
     """
 
-    def make(name: str) -> Made:
+    def made_with(name: str, kept: Precision) -> Made:
         maker = embedder or LexicalEmbedder()
-        return Made(name, SCHEMA, maker.name, maker.revision, maker.dim, maker.metric)
+        return Made(name, SCHEMA, maker.name, maker.revision, maker.dim, maker.metric, kept)
 
+    def make(name: str) -> Made:
+        return made_with(name, "fp16" if precision is None else precision)
+
+    asked = make("")
+    asked.form.check(asked.metric)
     folder = None if path is None else IndexFolder(path)
     store = folder.open(make) if folder else Store(None, None)
     try:
@@ -151,9 +161,10 @@ def open_truth(path: Path | None, embedder: Embedder | None) -> tuple[Store, Emb
         made = store.made()
         if embedder is None and made.embedder == LexicalEmbedder.name:
             embedder = LexicalEmbedder(made.dim)
-        if make(made.name)[2:] != made[2:]:
-            mine = make("") if embedder else "the default one"
-            raise IndexMismatchError(f"{path} was made with {made}, not with {mine}; open it with that")
+        mine = made_with(made.name, made.precision if precision is None else precision)
+        if mine[2:] != made[2:]:
+            own = mine if embedder or precision else "the default one"
+            raise IndexMismatchError(f"{path} was made with {made}, not with {own}; open it with that")
         return store, embedder or LexicalEmbedder(), made, folder
     except BaseException:
         store.close()

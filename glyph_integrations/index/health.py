@@ -27,7 +27,7 @@ class IndexStats:
         vectors: kept in the database; pages of equal content share theirs.
         changes: entries in the log of changes.
         files: bytes of each file, by name; ``bm25`` is a folder.
-        embedder, revision, dim, metric, schema: what the index was made of.
+        embedder, revision, dim, metric, precision, schema: what the index was made of.
         bm25_behind: changes that BM25 has yet to see; 0 when it is up to date.
         bm25_building: whether this process is at work on that.
         search: how vectors are searched.
@@ -42,6 +42,7 @@ class IndexStats:
     revision: str
     dim: int
     metric: str
+    precision: str
     schema: int
     bm25_behind: int
     bm25_building: bool
@@ -59,13 +60,14 @@ def stats(store: Store, ranking: Ranking, folder: IndexFolder | None) -> IndexSt
     return IndexStats(
         pages=store.count(),
         sources=len(store.sources()),
-        vectors=store.count_vectors(made.dim),
+        vectors=store.vectors.count(made.form),
         changes=store.log_length(),
         files={path.name: size for path in sorted(folder.files) if (size := _size(path))} if folder else {},
         embedder=made.embedder,
         revision=made.revision,
         dim=made.dim,
         metric=made.metric,
+        precision=made.precision,
         schema=made.schema,
         bm25_behind=ranking.bm25.behind,
         bm25_building=ranking.bm25.building,
@@ -80,7 +82,7 @@ def problems(
     found: list[str] = []
     try:
         with progress_bar("Verifying", store.count(), progress) as seen:
-            found += store.problems(embedder.dim, embedder.stored, seen)
+            found += store.problems(store.made().form, embedder.stored, seen)
         store.check_promise()
         if not found:  # else what is derived says the same again
             found += _damaged(folder, ranking) if folder else ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from ..errors import IndexCorruptError, IndexLockedError
@@ -12,6 +12,14 @@ from .record import START, Change, Mark, digest
 
 PORTION = 256
 """Rows read or written at a time."""
+
+
+def in_portions(values: Iterable[Any]) -> Iterator[list[Any]]:
+    """So many at a time."""
+    values = list(values)
+    for start in range(0, len(values), PORTION):
+        yield values[start : start + PORTION]
+
 
 TABLE = """
 CREATE TABLE changes (

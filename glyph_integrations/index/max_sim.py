@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..embedding.embedder import Vectors
+from ..embedding.pooling import pool_roughly
 
 Rows = NDArray[np.int64]
 """Row numbers of pages."""
@@ -48,6 +49,13 @@ class Bags(NamedTuple):
         """Only the pages that have vectors."""
         some = self.counts > 0
         return self if some.all() else Bags(self.rows[some], self.counts[some], self.vectors)
+
+    def pooled(self, most: int) -> Bags:
+        """Pages with more vectors than ``most`` have so many in their place, or an eighth; see `pool_roughly`."""
+        if not (self.counts > most).any():
+            return self
+        pooled = [pool_roughly(own, max(most, len(own) // 8)) for own in self.split()]
+        return Bags.of(self.rows.tolist(), pooled, self.vectors.shape[1])
 
     def best(self, query: Vectors) -> Vectors:
         """For each query vector and each page (all with vectors) the best inner product: float32 [queries, pages]."""

@@ -23,7 +23,8 @@ from .health import IndexStats, problems, stats
 from .intake import Intake, Synced
 from .log import PORTION
 from .max_sim import Rows
-from .question import Mode, Question
+from .precision import Precision
+from .question import Mode, Question, check_k
 from .ranking import Ranking
 from .record import Made
 from .repair import Repaired, repair
@@ -38,6 +39,7 @@ class PageIndex:
     Attributes:
         embedder: what makes the vectors.
         path: the folder, or None in memory.
+        precision: how vectors are kept.
     """
 
     def __init__(
@@ -47,19 +49,20 @@ class PageIndex:
         """Use `open`."""
         self.path = folder.path if folder else None
         self.embedder = embedder
+        self.precision: Precision = made.precision
         self._store = store
         self._folder = folder
         self._access = Access(folder)
         self._reading, self._writing = self._access.reading, self._access.writing
         self._ranking = Ranking(store, embedder, made, folder, self._access.guard, progress, ann)
-        self._intake = Intake(store, self._ranking, embedder, self._writing)
+        self._intake = Intake(store, self._ranking, embedder, made.form, self._writing)
         self._finalizer = weakref.finalize(self, _let_go, store, self._ranking, folder)  # when it was not closed
         self._ranking.bm25.start()
 
     @classmethod
     def open(
         cls, path: str | PathLike[str] | None = None, embedder: Embedder | None = None, progress: bool | None = None,
-        ann: Ann | None = None,
+        ann: Ann | None = None, precision: Precision | None = None,
     ) -> PageIndex:  # fmt: skip
         """Open the index in a folder, creating both if need be; without a path, one in memory.
 
@@ -68,11 +71,16 @@ class PageIndex:
         the lock; searches that need it wait, `close` stops it, and the next `open` goes on from there. That is shown as a bar
         on standard error: with ``progress=None`` if that is a terminal. ``ann`` says how vectors are searched; see `Ann`.
 
+        ``precision`` says how a new index keeps vectors: ``fp16`` (the default), ``int8`` (half of that) or ``bits`` (signs
+        alone, a sixteenth; for the metric ``cosine``). Questions stay as they are. It is recorded, and need not be said again.
+
         Raises:
-            IndexMismatchError: made by another embedder, dim, metric or a newer schema; or the path is something else.
+            IndexMismatchError: made by another embedder, dim, metric, precision or a newer schema; or the path is something
+                else.
+            QueryError: an unknown precision, or one that does not fit the metric.
             IndexCorruptError: the database is damaged, or behind its head file.
         """
-        store, embedder, made, folder = open_truth(None if path is None else Path(path), embedder)
+        store, embedder, made, folder = open_truth(None if path is None else Path(path), embedder, precision)
         return cls(store, embedder, made, folder, progress, ann)
 
     @staticmethod
@@ -85,7 +93,8 @@ class PageIndex:
     def add(self, pages: Iterable[Page]) -> list[str]:
         """Store pages, replacing those with the same id; returns the ids in order of input (duplicates included).
 
-        Takes any iterable, in batches of 256; each batch is one transaction, on disk before the next is asked for.
+        Takes any iterable, in batches of 256, or fewer where embedding as many takes above ten seconds; each batch is one
+        transaction, on disk before the next is asked for.
         A page already there with the same values costs nothing; equal content is embedded once.
 
         Raises:
@@ -242,27 +251,45 @@ class PageIndex:
             IndexCorruptError: a row failed its checksum.
             ModelError: the embedder returned other shapes than promised, or NaN.
         """
-        _check_k(k)
-        return self._search(Question.of(query, mode, self.embedder, weight), k, filter)
+        check_k(k)
+        return self._search([Question.of(query, mode, self.embedder, weight)], k, filter)[0]
 
-    def _search(self, question: Question, k: int, filter: Mapping[str, Any] | None) -> list[PageHit]:
+    def search_many(
+        self,
+        queries: Iterable[str | Vectors | Question],
+        k: int = 5,
+        filter: Mapping[str, Any] | None = None,
+        mode: Mode = "hybrid",
+        weight: float | None = None,
+    ) -> list[list[PageHit]]:
+        """`search` for each of several queries, with the same arguments and errors; quicker than one after the other, for FAISS
+        is asked once for all, on all cores."""
+        check_k(k)
+        return self._search([Question.of(query, mode, self.embedder, weight) for query in queries], k, filter)
+
+    def _search(self, questions: Sequence[Question], k: int, filter: Mapping[str, Any] | None) -> list[list[PageHit]]:
         condition = None if filter is None else parse_filter(filter)
-        if question.empty:
-            return []
-        if question.needs_words:
+        asked = [question for question in questions if not question.empty]
+        if not asked:
+            return [[] for _ in questions]
+        if any(question.needs_words for question in asked):
             with self._reading():
                 self._ranking.bm25.hasten()
             self._ranking.bm25.wait()  # dense searches and writes of other threads go on meanwhile
         with self._reading():
             for _ in range(_TRIES):
-                rows = None if condition is None else self._ranking.matching(condition)
-                ranked = self._ranking.ranked(question, k, rows)
-                records = self._store.records(hit.row for hit in ranked)
-                gone = {hit.row for hit in ranked} - records.keys()
+                answers = self._ranking.ranked(asked, k, None if condition is None else self._ranking.matching(condition))
+                wanted = {hit.row for answer in answers for hit in answer}
+                records = self._store.records(wanted)
+                gone = wanted - records.keys()
                 if not gone:
                     break
                 self._store.check_deleted(gone)  # by another process, a moment ago: once more
-        return [PageHit(records[row].page(), score, relevance) for row, score, relevance in ranked if row in records][:k]
+        pages = {row: record.page() for row, record in records.items()}
+        found = (
+            [PageHit(pages[row], score, relevance) for row, score, relevance in own if row in pages][:k] for own in answers
+        )
+        return [[] if question.empty else next(found) for question in questions]
 
     def diverse(
         self,
@@ -286,9 +313,9 @@ class PageIndex:
         Raises:
             QueryError: ``lambda_mult`` beyond 0 to 1; else as `search`.
         """
-        _check_k(k)
+        check_k(k)
         question = Question.of(query, mode, self.embedder, weight)
-        hits = self._search(question, max(k, fetch_k), filter)
+        hits = self._search([question], max(k, fetch_k), filter)[0]
         if question.mode == "lexical":
             question = Question.of(question.text, "dense", self.embedder)
         found = self._vectors_of([hit.page.id for hit in hits])
@@ -365,11 +392,6 @@ class PageIndex:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
-
-
-def _check_k(k: int) -> None:
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-        raise QueryError(f"k={k!r}: must be a whole number from 1")
 
 
 def _let_go(store: Store, ranking: Ranking, folder: IndexFolder | None) -> None:

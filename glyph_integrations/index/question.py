@@ -61,3 +61,13 @@ def _given_vectors(query: Vectors, embedder: Embedder) -> Vectors:
         shape = f"[n, {embedder.dim}]"
         raise QueryError(f"query vectors of shape {np.shape(query)}: expected finite numbers in {shape}, n at least 1")
     return checked_vectors(embedder, [array], 1)[0]
+
+
+def check_k(k: int) -> None:
+    """Refuse a number of hits that cannot be.
+
+    Raises:
+        QueryError: below 1, or no whole number.
+    """
+    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+        raise QueryError(f"k={k!r}: must be a whole number from 1")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from .question import Question
 from .record import START, Made
 from .store import Store
 from .training import Training
-from .vectors import READ, VectorIndex, VectorStats
+from .vectors import VectorIndex, VectorStats
 from .words import Words
 
 EXACT = 100_000
@@ -71,18 +71,22 @@ class Ranking:
 
     # -- ranking --------------------------------------------------------------------------------------------------------
 
-    def ranked(self, question: Question, limit: int, rows: Rows | None = None) -> list[Ranked]:
-        """The best pages for a question, at least ``limit`` if there are so many, among ``rows`` (sorted) if given."""
+    def ranked(self, questions: Sequence[Question], limit: int, rows: Rows | None = None) -> list[list[Ranked]]:
+        """For each question the best pages, at least ``limit`` if there are so many, among ``rows`` (sorted) if given."""
+        near: dict[int, list[Ranked]] = {}
+        for mode, depth in (("dense", limit), ("hybrid", max(FUSED, 2 * limit))):
+            asked = {i: own.vectors for i, own in enumerate(questions) if own.mode == mode and own.vectors is not None}
+            near |= zip(asked, self.by_vectors(list(asked.values()), depth, rows), strict=True)
+        return [self._ranked(question, limit, rows, near.get(i, [])) for i, question in enumerate(questions)]
+
+    def _ranked(self, question: Question, limit: int, rows: Rows | None, near: list[Ranked]) -> list[Ranked]:
         if question.mode == "lexical":
             return self.by_words(question.text, limit, rows)
         if question.vectors is None:
             vectors = self.query_vectors(question)
             # a page that shares nothing with the question is no answer to it
-            return [hit for hit in self.by_vectors(vectors, limit, rows) if hit.score > 0]
-        if question.mode == "dense":
-            return self.by_vectors(question.vectors, limit, rows)
-        nearness = NEARNESS if question.weight is None else question.weight
-        return self.fused(question.text, question.vectors, limit, rows, nearness)
+            return [hit for hit in self.by_vectors([vectors], limit, rows)[0] if hit.score > 0]
+        return near if question.mode == "dense" else self.fused(question, near, limit, rows)
 
     def query_vectors(self, question: Question) -> Vectors:
         """The vectors of a question, those of a `LexicalEmbedder` weighted by rarity."""
@@ -95,31 +99,43 @@ class Ranking:
         """BM25: pages that share a feature with the query, among ``rows`` if given. Relevance: see `Bm25.search`."""
         return self.words().search(query, limit, rows)
 
-    def by_vectors(self, query: Vectors, limit: int, rows: Rows | None = None) -> list[Ranked]:
-        """The best pages by MaxSim with query vectors [n, dim], among ``rows`` (sorted) if given."""
-        dense = self.vectors()
-        if not len(query):
+    def by_vectors(self, queries: Sequence[Vectors], limit: int, rows: Rows | None = None) -> list[list[Ranked]]:
+        """For each question, vectors [n, dim], the best pages by MaxSim, among ``rows`` (sorted) if given. FAISS is asked once
+        for all."""
+        if not queries:
             return []
-        if dense.exact(query):
-            return _hits(dense.search(query, limit, rows), limit)
-        depth = dense.depth(query, limit)
-        possible = dense.pages if rows is None else len(rows)
-        few = rows is not None and possible <= FEW and possible * len(dense) <= EXACT * dense.pages
-        if self._embedder.stored and (few or (len(query) > 1 and possible <= 2 * depth)):
-            return _hits(self.exact(query, dense.rows() if rows is None else rows), limit)
-        return _hits(self.exact(query, dense.search(query, depth, rows).best(depth).rows), limit)
+        dense = self.vectors()
+        depths = [self._depth(dense, query, limit, rows) for query in queries]
+        asked = [query for query, depth in zip(queries, depths, strict=True) if depth]
+        found = iter(dense.search_many(asked, max(depths), rows))
+        hits = []
+        for query, depth in zip(queries, depths, strict=True):
+            near = next(found).best(depth) if depth else None
+            if near is None or not dense.exact(query):
+                among = near.rows if near else dense.rows() if rows is None else rows
+                near = self.exact(query, among if len(query) else among[:0])
+            hits.append(_hits(near, limit))
+        return hits
 
-    def fused(
-        self, query: str, vectors: Vectors, limit: int, rows: Rows | None = None, nearness: float = NEARNESS
-    ) -> list[Ranked]:
+    def _depth(self, dense: VectorIndex, query: Vectors, limit: int, rows: Rows | None) -> int:
+        """How many pages FAISS is to find; 0 where it is not asked, and each page is scored from the truth."""
+        depth = limit if dense.exact(query) else dense.depth(query, limit)
+        possible = dense.pages if rows is None else len(rows)
+        few = rows is not None and possible <= FEW and possible * dense.per_page <= EXACT
+        rough = (len(query) > 1 or dense.pooled) and possible <= 2 * depth
+        return 0 if not len(query) or (self._embedder.stored and (few or rough) and not dense.exact(query)) else depth
+
+    def fused(self, question: Question, near: list[Ranked], limit: int, rows: Rows | None = None) -> list[Ranked]:
         """Both, by a convex combination of their scores (Bruch, Gai and Ingber 2023, "An Analysis of Fusion Functions for
-        Hybrid Retrieval"): ``1 - nearness`` times BM25's relevance, 0 beyond its best 100, plus ``nearness`` times the MaxSim,
+        Hybrid Retrieval"): ``1 - weight`` times BM25's relevance, 0 beyond its best 100, plus ``weight`` times the MaxSim,
         stretched so that the hundredth nearest page has 0 and a cosine of 1 stays 1: models differ in how high their cosines
-        lie. Relevance is that of the vectors."""
-        depth = max(FUSED, 2 * limit)
-        words, near = self.by_words(query, depth, rows), self.by_vectors(vectors, depth, rows)
+        lie. Relevance is that of the vectors. ``near`` are the best pages by these."""
+        assert question.vectors is not None
+        nearness = NEARNESS if question.weight is None else question.weight
+        words = self.by_words(question.text, max(FUSED, 2 * limit), rows)
         similar = {hit.row: hit.score for hit in near}
-        found = self.exact(vectors, np.array(sorted(hit.row for hit in words if hit.row not in similar), dtype=np.int64))
+        others = np.array(sorted(hit.row for hit in words if hit.row not in similar), dtype=np.int64)
+        found = self.exact(question.vectors, others)
         similar |= dict(zip(found.rows.tolist(), found.scores.tolist(), strict=True))
         least, most = (near[:FUSED][-1].score, max(1.0, near[0].score)) if near else (0.0, 1.0)
         fused = {row: nearness * max(0.0, score - least) / max(most - least, 1e-6) for row, score in similar.items()}
@@ -131,7 +147,7 @@ class Ranking:
     def bags(self, rows: list[int]) -> Bags:
         """The vectors of these rows, those that exist: from the truth, or computed again where they are not stored."""
         if self._embedder.stored:
-            return self._store.bags(rows, self._made.dim)
+            return self._store.vectors.bags(rows, self._made.form)
         records = self._store.records(rows)
         pages = [record.page() for record in records.values()]
         vectors = checked_vectors(self._embedder, self._embedder.embed_pages(pages), len(pages))
@@ -145,8 +161,7 @@ class Ranking:
     def exact(self, query: Vectors, rows: Rows) -> Found:
         """All of these pages that exist and have vectors, by their true MaxSim; read in portions."""
         found = []
-        dense = self._dense
-        step = max(1, READ * dense.pages // len(dense)) if dense else PORTION
+        step = min(PORTION, self._dense.portion) if self._dense else PORTION
         for start in range(0, len(rows), step):
             found.append(self.bags(rows[start : start + step].tolist()).max_sim(query))
         if not found:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from ..errors import PageFormatError
 from ..page import Page
+from .precision import Form, Precision
 
 
 class Made(NamedTuple):
@@ -20,9 +21,16 @@ class Made(NamedTuple):
     revision: str
     dim: int
     metric: str
+    precision: Precision = "fp16"
 
     def __str__(self) -> str:
-        return f"embedder {self.embedder!r} revision {self.revision!r} (dim {self.dim}, {self.metric})"
+        kept = f"dim {self.dim}, {self.metric}, {self.precision}"
+        return f"embedder {self.embedder!r} revision {self.revision!r} ({kept})"
+
+    @property
+    def form(self) -> Form:
+        """Of the vectors."""
+        return Form(self.dim, self.precision)
 
 
 class Mark(NamedTuple):

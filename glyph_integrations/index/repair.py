@@ -104,7 +104,7 @@ def _made(folder: IndexFolder, old: Salvage, embedder: Embedder | None) -> Made:
             message = f"what {folder.path} was made of cannot be read; call PageIndex.repair with the embedder it was made with"
             raise IndexCorruptError(message) from None
         return mine
-    if mine and mine[2:] != made[2:]:
+    if mine and mine._replace(precision=made.precision)[2:] != made[2:]:
         raise IndexMismatchError(f"{folder.path} was made with {made}, not with {mine}; repair it with that")
     return made
 
@@ -115,7 +115,7 @@ def _save(old: Salvage, store: Store, made: Made, embedder: Embedder | None, pro
     kept: set[int] = set()
     with progress_bar("Repairing", old.pages(), progress) as seen:
         for records in old.records():
-            vectors = old.vectors({record.content for record in records.values()}, made.dim) if stored else {}
+            vectors = old.vectors({record.content for record in records.values()}, made.form) if stored else {}
             if stored and embedder:
                 missing = {r.content: r.page() for r in records.values() if r.content not in vectors}
                 again = embedder.embed_pages(list(missing.values())) if missing else []
@@ -125,7 +125,7 @@ def _save(old: Salvage, store: Store, made: Made, embedder: Embedder | None, pro
                 for record in sound.values():
                     store.put(record)
                 for content in {record.content for record in sound.values()} & vectors.keys():
-                    store.put_vectors(content, vectors[content])
+                    store.vectors.put(content, vectors[content], made.form)
             kept |= sound.keys()
             seen(len(records))
     return kept

@@ -14,6 +14,7 @@ from ..errors import GlyphError, IndexCorruptError
 from .database import Database
 from .durable import Head
 from .log import PORTION
+from .precision import Form
 from .record import Made, Record, to_text
 from .store import Store
 
@@ -108,16 +109,16 @@ class Salvage:
                         found |= self._store.records([row])
                 yield found
 
-    def vectors(self, contents: Iterable[str], dim: int) -> dict[str, Vectors]:
+    def vectors(self, contents: Iterable[str], form: Form) -> dict[str, Vectors]:
         """Sound vectors [n, dim] by content hash."""
         contents = list(contents)
         try:
-            return self._store.vectors(contents, dim)
+            return self._store.vectors.of(contents, form)
         except IndexCorruptError:
             found: dict[str, Vectors] = {}
             for content in contents:
                 with suppress(IndexCorruptError):
-                    found |= self._store.vectors([content], dim)
+                    found |= self._store.vectors.of([content], form)
             return found
 
     def lost(self, kept: set[int]) -> list[LostPage]:
@@ -160,9 +161,7 @@ class Salvage:
                 return bool(self._store.mark())
             case "pages":
                 return any(self.records()) or not self._database.rows("SELECT 1 FROM pages LIMIT 1")
-        contents = [content for (content,) in self._database.rows(f"SELECT content FROM vectors LIMIT {PORTION}")]
-        contents = [content for content in contents if isinstance(content, str)]
-        return bool(self.vectors(contents, 1)) or not contents
+        return self._store.vectors.readable()
 
     def _numbers(self) -> list[int] | range:
         try:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from itertools import count
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ..embedding.embedder import Vectors
 from ..errors import GlyphError, IndexCorruptError, IndexMismatchError, PageFormatError
 from .database import ADVICE, Database
 from .durable import Head
-from .log import PORTION, TABLE, ChangeLog
-from .max_sim import Bags
+from .log import PORTION, ChangeLog, in_portions
+from .log import TABLE as CHANGES
+from .precision import Form
 from .record import START, Change, Fields, Made, Mark, Record, digest, to_blob, to_text
+from .vector_table import TABLE as VECTORS
+from .vector_table import VectorTable
 
 SCHEMA = 1
 KEPT = 1_000
@@ -34,8 +33,7 @@ CREATE TABLE pages (
     layout TEXT NOT NULL, text BLOB NOT NULL);
 CREATE INDEX pages_by_content ON pages (content);
 CREATE INDEX pages_by_source ON pages (source);
-CREATE TABLE vectors (content TEXT NOT NULL PRIMARY KEY, data BLOB NOT NULL, checksum BLOB NOT NULL);
-{TABLE}"""
+{VECTORS}{CHANGES}"""
 
 _RECORD = ", ".join(Record._fields)
 _FIELDS = ", ".join(Fields._fields)
@@ -47,6 +45,9 @@ class Store:
     Args:
         path: the database; None for one in memory.
         head: file of the `Head`; None in memory.
+
+    Attributes:
+        vectors: the table of them.
     """
 
     def __init__(self, path: Path | None, head: Path | None) -> None:
@@ -55,6 +56,7 @@ class Store:
         self._end = START  # of the log, while a transaction writes it
         self._database = Database(path)
         self._changes = ChangeLog(self._database)
+        self.vectors = VectorTable(self._database)
 
     def close(self) -> None:
         """Close the database."""
@@ -132,10 +134,6 @@ class Store:
         """How many changes are to be seen after a mark; from the start when it is None or unknown."""
         return self._changes.behind(mark)
 
-    def count_vectors(self, dim: int) -> int:
-        """Number of stored vectors."""
-        return int(self._rows("SELECT coalesce(sum(length(data)), 0) FROM vectors")[0][0]) // (2 * dim)
-
     def log_length(self) -> int:
         """Number of entries in the log."""
         return self._changes.length()
@@ -160,7 +158,7 @@ class Store:
     def rows_of(self, ids: Sequence[str]) -> dict[str, int]:
         """Row numbers of the ids that exist."""
         found: dict[str, int] = {}
-        for portion in _portions(ids):  # more is read than the id, for SQLite's index has no checksum
+        for portion in in_portions(ids):  # more is read than the id, for SQLite's index has no checksum
             sql = f"SELECT fields_checksum, {_FIELDS} FROM pages WHERE id IN (SELECT value FROM json_each(?))"
             found.update((fields.id, fields.row) for fields in self._checked(self._rows(sql, json.dumps(portion))))
         return found
@@ -168,7 +166,7 @@ class Store:
     def records(self, rows: Iterable[int]) -> dict[int, Record]:
         """The records in these rows, those that exist, checked."""
         found = {}
-        for portion in _portions(rows):
+        for portion in in_portions(rows):
             sql = f"SELECT row, checksum, {_RECORD} FROM pages WHERE row IN (SELECT value FROM json_each(?))"
             for row, checksum, *columns in self._rows(sql, json.dumps(portion)):
                 found[row] = self._record(row, checksum, columns)
@@ -187,7 +185,7 @@ class Store:
 
     def fields(self, rows: Iterable[int]) -> Iterator[Fields]:
         """What filters read of the pages in these rows, those that exist, checked."""
-        for portion in _portions(rows):
+        for portion in in_portions(rows):
             sql = f"SELECT fields_checksum, {_FIELDS} FROM pages WHERE row IN (SELECT value FROM json_each(?)) ORDER BY row"
             yield from self._checked(self._rows(sql, json.dumps(portion)))
 
@@ -221,45 +219,6 @@ class Store:
         """Every source and its number of pages, in order of name."""
         rows = self._rows("SELECT source, count(*) FROM pages GROUP BY source ORDER BY source")
         return {to_text(name): n for name, n in rows}
-
-    def vectors(self, contents: Iterable[str], dim: int) -> dict[str, Vectors]:
-        """Stored vectors by content hash, float32 [n, dim], checked."""
-        found = {}
-        for portion in _portions(dict.fromkeys(contents)):
-            sql = "SELECT content, data, checksum FROM vectors WHERE content IN (SELECT value FROM json_each(?))"
-            for content, data, checksum in self._rows(sql, json.dumps(portion)):
-                found[content] = _unpacked(self._vectors(content, data, checksum, dim), dim)
-        return found
-
-    def bags(self, rows: Sequence[int], dim: int) -> Bags:
-        """The stored vectors of these rows, those that exist, in order of row and checked; no text is read."""
-        found: list[tuple[int, bytes]] = []
-        for portion in _portions(rows):
-            # a damaged content hash finds no vectors, so the rows' own checksums need not be read
-            sql = (
-                "SELECT row, id, content, data, vectors.checksum FROM pages LEFT JOIN vectors USING (content)"
-                " WHERE row IN (SELECT value FROM json_each(?)) ORDER BY row"
-            )
-            for row, page_id, content, data, checksum in self._rows(sql, json.dumps(portion)):
-                if data is None:
-                    raise IndexCorruptError(f"the vectors of page {page_id} are gone; {ADVICE}")
-                found.append((row, self._vectors(content, data, checksum, dim)))
-        counts = np.array([len(data) // (2 * dim) for _, data in found], dtype=np.int64)
-        vectors = _unpacked(b"".join(data for _, data in found), dim)
-        return Bags(np.array([row for row, _ in found], dtype=np.int64), counts, vectors)
-
-    def _vectors(self, content: str, data: bytes, checksum: bytes, dim: int) -> bytes:
-        if digest(content, data) != checksum or len(data) % (2 * dim):
-            raise self._damage(f"vectors of content {content}")
-        return data
-
-    def without_vectors(self, contents: Iterable[str]) -> set[str]:
-        """Those of these content hashes that have no stored vectors."""
-        missing = set(contents)
-        for portion in _portions(list(missing)):
-            sql = "SELECT content FROM vectors WHERE content IN (SELECT value FROM json_each(?))"
-            missing.difference_update(content for (content,) in self._rows(sql, json.dumps(portion)))
-        return missing
 
     # -- writing --------------------------------------------------------------------------------------------------------
 
@@ -312,56 +271,46 @@ class Store:
         self._log(op, row, checksum)
         return op
 
-    def put_vectors(self, content: str, vectors: Vectors) -> None:
-        """Store vectors [n, dim] for a content hash, in half precision."""
-        data = vectors.astype("<f2").tobytes()
-        self._rows("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", content, data, digest(content, data))
-
     def delete(self, rows: Iterable[int]) -> None:
         """Delete pages, and vectors that no page needs any more."""
-        for portion in _portions(rows):
+        for portion in in_portions(rows):
             listed = json.dumps(portion)
             gone = self._rows("SELECT row, checksum, content FROM pages WHERE row IN (SELECT value FROM json_each(?))", listed)
             self._rows("DELETE FROM pages WHERE row IN (SELECT value FROM json_each(?))", listed)
             for row, checksum, _ in gone:
                 self._log("del", row, checksum)
-            self._rows(
-                "DELETE FROM vectors WHERE content IN (SELECT value FROM json_each(?))"
-                " AND NOT EXISTS (SELECT 1 FROM pages WHERE pages.content = vectors.content)",
-                json.dumps([content for _, _, content in gone]),
-            )
+            self.vectors.drop_unused(content for _, _, content in gone)
 
     def _log(self, op: str, row: int, record: bytes) -> None:
         self._end = self._changes.append(self._end, op, row, record)
 
     # -- checks ---------------------------------------------------------------------------------------------------------
 
-    def problems(self, dim: int, stored: bool, seen: Callable[[int], None]) -> Iterator[str]:
+    def problems(self, form: Form, stored: bool, seen: Callable[[int], None]) -> Iterator[str]:
         """Everything wrong with what is stored, one line each; reads all of it.
 
         Args:
-            dim: of the vectors.
+            form: of the vectors.
             stored: whether every page has to have vectors here.
             seen: is called with a number of pages read.
         """
         yield from self.check_structure()
         rows = [row for (row,) in self._rows("SELECT row FROM pages ORDER BY row")]
-        for portion in _portions(rows):
+        for portion in in_portions(rows):
             yield from _told(portion, lambda some: self._page_problems(some, stored))
             seen(len(portion))
-        contents = [content for (content,) in self._rows("SELECT content FROM vectors ORDER BY content")]
-        for portion in _portions(content for content in contents if isinstance(content, str)):
-            yield from _told(portion, lambda some: self._vector_problems(some, dim))
+        for portion in in_portions(self.vectors.contents()):
+            yield from _told(portion, lambda some: self._vector_problems(some, form))
         yield from self._changes.problems()
 
-    def _vector_problems(self, contents: Collection[str], dim: int) -> list[str]:
-        self.vectors(contents, dim)  # raises
+    def _vector_problems(self, contents: Collection[str], form: Form) -> list[str]:
+        self.vectors.of(contents, form)  # raises
         return []
 
     def _page_problems(self, rows: Collection[int], stored: bool) -> list[str]:
         problems = []
         records = self.records(rows)
-        without = self.without_vectors(record.content for record in records.values()) if stored else set()
+        without = self.vectors.missing(record.content for record in records.values()) if stored else set()
         for record in records.values():
             try:
                 record.page()
@@ -394,15 +343,3 @@ def _told(portion: list[Any], check: Callable[[list[Any]], list[str]]) -> Iterat
         else:
             for one in portion:
                 yield from _told([one], check)
-
-
-def _unpacked(data: bytes, dim: int) -> Vectors:
-    return np.frombuffer(data, dtype="<f2").reshape(-1, dim).astype(np.float32)
-
-
-def _portions(values: Iterable[Any]) -> Iterator[list[Any]]:
-    values = list(values)
-    for start in count(0, PORTION):
-        if start >= len(values):
-            return
-        yield values[start : start + PORTION]

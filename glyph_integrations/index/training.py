@@ -19,7 +19,9 @@ from .record import Made
 from .store import Store
 from .vectors import BagsOf, VectorIndex
 
-_ASKED = 256  # vectors that recall is measured with
+_ASKED = 256  # vectors of questions that recall is measured with
+_TOKENS = 16  # vectors of a question, where pages have as many
+_BLUR = 0.7  # of another vector, in each of these
 _NEAREST = 10
 
 
@@ -41,7 +43,7 @@ class Training:
     ) -> None:  # fmt: skip
         self._store, self._made, self._ann, self._bags_of = store, made, ann, bags_of
         self._guard = guard
-        self._rows, self._vectors = old.rows(), len(old)
+        self._rows, self._vectors, self._portion = old.rows(), len(old), min(PORTION, old.portion)
         self._done = done
         self._stop = threading.Event()
         self.error: Exception | None = None
@@ -75,10 +77,13 @@ class Training:
     def _train(self) -> None:
         nlist = self._ann.cells(self._vectors)
         rng = np.random.default_rng(nlist)
-        sample, rows = self._sample(nlist * PER_CELL + _ASKED, rng)
-        asked = min(_ASKED, len(sample) // 4)
-        recall = Recall(rows[:asked], sample[:asked].copy())  # what is asked takes no part in the training
-        index = ivf_index(sample[asked:], nlist, self._ann.quantizer, self._stop.is_set)
+        each = max(1, min(_TOKENS, self._vectors // len(self._rows)))
+        asked = rng.choice(self._rows, min(_ASKED // each, max(1, len(self._rows) // 4)), replace=False)
+        recall = Recall(*self._questions(np.sort(asked), each, rng))
+        sample = self._sample(np.setdiff1d(self._rows, asked), nlist * PER_CELL, rng)  # what is asked takes no part...
+        if len(sample) < nlist:
+            sample = self._sample(self._rows, nlist * PER_CELL, rng)  # ...unless there is hardly anything else
+        index = ivf_index(sample, nlist, self._ann.quantizer, self._stop.is_set)
         if index is None:
             return
         del sample
@@ -98,36 +103,52 @@ class Training:
             new.catch_up(self._store, self._bags_of)
             self._done(new)
 
-    def _sample(self, wanted: int, rng: np.random.Generator) -> tuple[Vectors, Rows]:
-        """About so many vectors, and their pages, spread over all pages."""
-        wanted = min(wanted, self._vectors)
-        each = -(-wanted // len(self._rows))
-        rows = self._rows if each > 1 else np.sort(rng.choice(self._rows, wanted, replace=False))
-        vectors, pages = [], []
-        for start in range(0, len(rows), PORTION):
+    def _questions(self, rows: Rows, each: int, rng: np.random.Generator) -> tuple[Rows, list[Vectors]]:
+        """Pages, and of each so many of its vectors (or all), a question that is its own. Where they are several, each is
+        blurred by one of another page, for the vectors of a real question lie beside those of any page."""
+        bags = [bags.without_empty() for bags in self._read(rows)]
+        questions = [own[rng.permutation(len(own))[:each]] for some in bags for own in some.split()]
+        if each > 1:
+            together = np.concatenate(questions)
+            together += np.float32(_BLUR) * rng.permutation(together)
+            questions = np.split(together, np.cumsum([len(own) for own in questions])[:-1])
+        return np.concatenate([some.rows for some in bags]), questions
+
+    def _sample(self, rows: Rows, wanted: int, rng: np.random.Generator) -> Vectors:
+        """About so many of the vectors that FAISS will hold of these pages: of each page half, or more if there are too few."""
+        if not len(rows):
+            return np.zeros((0, self._made.dim), dtype=np.float32)
+        held = self._vectors / len(self._rows)
+        pages = min(len(rows), -(-wanted // max(1, int(held / 2))))
+        each = -(-wanted // pages)
+        chosen = np.sort(rng.choice(rows, pages, replace=False))
+        vectors = [
+            own[rng.permutation(len(own))[:each]]
+            for bags in self._read(chosen) for own in bags.pooled(self._ann.page_vectors).split()
+        ]  # fmt: skip
+        return rng.permutation(np.concatenate(vectors))
+
+    def _read(self, rows: Rows) -> Iterator[Bags]:
+        for start in range(0, len(rows), self._portion):
             with self._lock():
-                bags = self._bags_of(rows[start : start + PORTION].tolist())
-            ends = np.cumsum(bags.counts)
-            for row, end, count in zip(bags.rows, ends, bags.counts, strict=True):
-                chosen = end - count + rng.permutation(count)[:each]
-                vectors.append(bags.vectors[chosen])
-                pages += [row] * len(chosen)
-        order = rng.permutation(len(pages))
-        return np.concatenate(vectors)[order], np.array(pages, dtype=np.int64)[order]
+                bags = self._bags_of(rows[start : start + self._portion].tolist())
+            yield bags
 
     def _tune(self, new: VectorIndex, recall: Recall) -> None:
-        """Search as few cells as reach the recall that is wanted, or all that makes a difference."""
+        """Search as few cells as halve the misses that are allowed, for questions from elsewhere fare worse than those made of
+        pages; or all that makes a difference."""
         trained = new.trained
         assert trained is not None
-        tried: list[Trained] = []
+        aim, tried = (1 + self._ann.recall) / 2, list[Trained]()
         probes = self._ann.nprobe or 1
         while True:
             new.trained = trained._replace(nprobe=min(probes, trained.nlist))
             tried.append(new.trained._replace(recall=recall.of(new, self._stopped)))
-            if self._ann.nprobe or tried[-1].recall >= self._ann.recall or probes >= trained.nlist:
+            if self._ann.nprobe or tried[-1].recall >= aim or probes >= trained.nlist:
                 break
             probes += max(1, probes // 3)
-        enough = min(self._ann.recall, max(one.recall for one in tried) - 0.001)
+        most = max(one.recall for one in tried)
+        enough = min(aim, most - (0.005 if most > self._ann.recall + 0.005 else 0.001))
         new.trained = next(one for one in tried if one.recall >= enough)
 
     @contextmanager
@@ -151,39 +172,43 @@ class _Stopped(Exception):
 
 
 class Recall:
-    """Of some vectors the ten nearest other pages, found by comparing with every vector that passes by; what a search finds
-    is measured against them.
+    """Of some questions the ten best other pages, found by comparing with every stored vector that passes by; what a search
+    finds is measured against them.
 
     Args:
-        rows: the pages that the vectors belong to.
-        vectors: float32 [n, dim].
+        rows: the page that each question is made of.
+        questions: float32 [n, dim] each.
     """
 
-    def __init__(self, rows: Rows, vectors: Vectors) -> None:
+    def __init__(self, rows: Rows, questions: list[Vectors]) -> None:
         self._own = rows
-        self._vectors = vectors
+        self._questions = questions
         self._rows = np.full((len(rows), _NEAREST), -1, dtype=np.int64)
         self._scores = np.full((len(rows), _NEAREST), -np.inf, dtype=np.float32)
 
     def see(self, bags: Bags) -> None:
         """Compare with some more pages."""
         bags = bags.without_empty()
-        scores = bags.best(self._vectors)
+        sizes = np.array([len(question) for question in self._questions])
+        ends = np.cumsum(sizes)
+        best = bags.best(np.concatenate(self._questions))  # MaxSim, but of all questions at once
+        scores = np.add.reduceat(best, ends - sizes, axis=0) / sizes[:, None]
         scores[self._own[:, None] == bags.rows] = -np.inf
         scores = np.concatenate([self._scores, scores], axis=1)
         rows = np.concatenate([self._rows, np.broadcast_to(bags.rows, (len(self._own), len(bags.rows)))], axis=1)
-        best = np.argpartition(-scores, _NEAREST - 1, axis=1)[:, :_NEAREST]
-        self._rows, self._scores = np.take_along_axis(rows, best, 1), np.take_along_axis(scores, best, 1)
+        top = np.argpartition(-scores, _NEAREST - 1, axis=1)[:, :_NEAREST]
+        self._rows, self._scores = np.take_along_axis(rows, top, 1), np.take_along_axis(scores, top, 1)
 
     def of(self, index: VectorIndex, check: Callable[[], None] = lambda: None) -> float:
-        """The share of them that an index offers to be scored exactly when ten pages are asked for."""
-        assert index.trained is not None
+        """The share of them that an index offers to be scored exactly when ten pages are asked for: what the whole search
+        finds, for exact scores then put them first."""
         wanted = found = 0
         alive = np.isin(self._rows, index.rows())  # some may be deleted by now
-        for own, vector, rows, there in zip(self._own, self._vectors, self._rows, alive, strict=True):
+        for own, question, rows, there in zip(self._own, self._questions, self._rows, alive, strict=True):
             check()
             nearest = rows[there]
-            hits = index.search(vector[None], index.trained.depth(_NEAREST) + 1).rows  # one more: its own page
-            hits = hits[hits != own][: index.trained.depth(_NEAREST)]
+            depth = index.depth(question, _NEAREST)
+            hits = index.search(question, depth + 1).best(depth + 1).rows  # one more: its own page
+            hits = hits[hits != own][:depth]
             wanted, found = wanted + len(nearest), found + int(np.isin(nearest, hits).sum())
         return found / wanted if wanted else 1.0

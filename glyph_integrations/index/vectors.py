@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,9 +17,12 @@ from .record import START, Made, Mark
 from .sealed import sealing, unsealed
 from .store import Store
 
-_MAGIC = b"glyphfaiss2\n"
+_MAGIC = b"glyphfaiss3\n"
 _CHUNK = 4096  # vectors added at a time
 _LEAST, _MOST = 1_000, 8_192  # vectors found for each of several query vectors: a quarter as many as pages, within these
+
+_TOGETHER = 1_024  # query vectors that FAISS is given at a time
+_SURE = 300  # candidates scored exactly, at least, where FAISS holds fewer vectors than the truth or a page has many
 
 READ = 65_536
 """Vectors held at a time while reading many."""
@@ -42,11 +45,14 @@ class VectorStats(NamedTuple):
 
     Attributes:
         kind: ``flat`` or ``ivf``; see `Ann`.
-        pages, vectors: that can be found.
+        pages: that can be found.
+        vectors: that FAISS holds for them.
+        pooled: whether some pages have more vectors than that, see `Ann.page_vectors`.
         memory: bytes they take in this process.
         quantizer: how a vector is kept in memory.
         nlist, nprobe: cells, and how many are searched; 0 when flat.
-        recall: share of the ten nearest pages that are found, as measured when it was trained; 1 when flat.
+        recall: share of the ten best pages that the whole search finds, measured against comparing with every stored vector
+            when it was trained; 1 when flat.
         reached: whether that is the recall that was wanted.
         training: whether an index is being trained in the background.
     """
@@ -54,6 +60,7 @@ class VectorStats(NamedTuple):
     kind: str
     pages: int
     vectors: int
+    pooled: bool
     memory: int
     quantizer: str
     nlist: int
@@ -64,7 +71,7 @@ class VectorStats(NamedTuple):
 
 
 class VectorIndex:
-    """All vectors of an index in FAISS, held in memory; its file carries the change it reflects and a checksum.
+    """The pages of an index in FAISS, held in memory; its file carries the change it reflects and a checksum.
 
     A deleted page stays in FAISS, where it is never returned, until a tenth is deleted; then all such vectors are taken out,
     which takes time in proportion to the whole. Row numbers never change.
@@ -90,6 +97,8 @@ class VectorIndex:
         self.pages = 0
         self.mark = START
         self.single = True  # no page has more than one vector
+        self.given = (0, 0)  # pages that ever came, and how many vectors they had
+        self.pooled = False  # FAISS holds fewer of some
         self.unsaved = 0  # vectors added, or pages deleted, since the file was written
         self.trained = trained
 
@@ -101,13 +110,15 @@ class VectorIndex:
         try:
             with unsealed(path, _MAGIC) as (header, file):  # checked before FAISS sees a byte: it trusts what it reads
                 trained = Trained(*header["trained"]) if header["trained"] else None
-                if Made(*header["made"]) != made or (trained and ann.kind == "flat"):
+                old = header["page_vectors"] != ann.page_vectors or (trained and ann.kind == "flat")
+                if Made(*header["made"]) != made or old:
                     raise ValueError("of another index")
                 index = faiss().read_index(faiss().PyCallbackIOReader(file.read, 1 << 20))
             if index.ntotal != header["count"] or index.d != made.dim:
                 raise ValueError("another size")
             found = cls(made, ann, index, trained)
             found._last, found.single, found.mark = header["last"], header["single"], Mark(*header["mark"])
+            found.given, found.pooled = (header["given"][0], header["given"][1]), header["pooled"]
             found._grow(found._last)
             found._alive[_ids(index)] = True
             found.pages = int(np.count_nonzero(found._alive))
@@ -124,7 +135,7 @@ class VectorIndex:
         self._compact()
         state = {
             "made": self._made, "mark": self.mark, "last": self._last, "single": self.single, "count": len(self),
-            "trained": self.trained,
+            "trained": self.trained, "given": self.given, "pooled": self.pooled, "page_vectors": self._ann.page_vectors,
         }  # fmt: skip
         with sealing(path, _MAGIC, state) as write:
             writer = faiss().PyCallbackIOWriter(write, 1 << 20)
@@ -141,11 +152,12 @@ class VectorIndex:
         code = self._index.code_size if self.trained else 2 * self._made.dim
         memory = len(self) * (code + 8) + len(self._alive)
         if not self.trained:
-            return VectorStats("flat", self.pages, len(self), memory, "fp16", 0, 0, 1.0, True, training)
+            return VectorStats("flat", self.pages, len(self), self.pooled, memory, "fp16", 0, 0, 1.0, True, training)
         _, quantizer, nlist, _, _, recall = self.trained
         return VectorStats(
-            "ivf", self.pages, len(self), memory, quantizer, nlist, self._probes, recall, recall >= ann.recall, training
-        )
+            "ivf", self.pages, len(self), self.pooled, memory, quantizer, nlist, self._probes, recall, recall >= ann.recall,
+            training,
+        )  # fmt: skip
 
     def rows(self) -> Rows:
         """The rows that can be found here, sorted."""
@@ -164,12 +176,22 @@ class VectorIndex:
 
     def read(self, store: Store, bags_of: BagsOf) -> Portion | None:
         """What comes next in the log; None at its end. Changes nothing here."""
-        per_page = len(self) // (self.pages + self._dead or 1)
-        if not (changes := store.changes(self.mark)[: max(1, min(PORTION, READ // max(1, per_page)))]):
+        if not (changes := store.changes(self.mark)[: min(PORTION, self.portion)]):
             return None
         new = [change.row for change in changes if change.op == "put" and change.row > self._last]
         gone = np.array([change.row for change in changes if change.op == "del"], dtype=np.int64)
         return Portion(gone, bags_of(new), max(new, default=self._last), changes[-1].mark)
+
+    @property
+    def per_page(self) -> float:
+        """Vectors of a page, as stored, on average."""
+        pages, vectors = self.given
+        return max(1.0, vectors / pages) if pages else 1.0
+
+    @property
+    def portion(self) -> int:
+        """How many pages to read at a time."""
+        return max(1, int(READ / self.per_page))
 
     def apply(self, portion: Portion, stopped: Callable[[], bool] = lambda: False) -> bool:
         """Take in a stretch of the log. False when ``stopped()`` became true: this index is then good for nothing."""
@@ -177,6 +199,9 @@ class VectorIndex:
         self._dead += (died := int(np.count_nonzero(self._alive[gone])))
         self._alive[gone] = False
         bags = portion.bags.without_empty()
+        self.given = (self.given[0] + len(bags.rows), self.given[1] + len(bags.vectors))
+        all_of_them, bags = len(bags.vectors), bags.pooled(self._ann.page_vectors)
+        self.pooled = self.pooled or len(bags.vectors) < all_of_them
         self._grow(portion.last)
         self._alive[bags.rows] = True
         self._living = None
@@ -207,17 +232,21 @@ class VectorIndex:
 
     def exact(self, query: Vectors) -> bool:
         """Whether the scores of `search` are final: one query vector, and no vector left out or coarser than the truth."""
-        return self.trained is None and len(query) == 1
+        return self.trained is None and len(query) == 1 and not self.pooled and self._made.precision == "fp16"
 
     def depth(self, query: Vectors, limit: int) -> int:
         """How many candidates to score exactly for so many hits."""
-        if len(query) == 1:
+        if len(query) == 1 and not self.pooled:
             return self.trained.depth(limit) if self.trained else limit
-        return max(10 * limit, min(400, max(100, READ * self.pages // (len(self) or 1))))
+        return max(3 * limit, min(400, max(_SURE, self.portion)))
 
     def search(self, query: Vectors, limit: int, rows: Rows | None = None) -> Found:
-        """Pages near the query's vectors [n, dim], best first: at least ``limit``, or all there are, of ``rows`` if given.
-        Scores are estimates from above unless `exact`."""
+        """`search_many` of one question."""
+        return self.search_many([query], limit, rows)[0]
+
+    def search_many(self, queries: Sequence[Vectors], limit: int, rows: Rows | None = None) -> list[Found]:
+        """For each question, vectors [n, dim], pages near them, best first: at least ``limit``, or all there are, of ``rows``
+        if given. Scores are estimates unless `exact`."""
         among = self._alive
         pages = self.pages
         if rows is not None:
@@ -227,27 +256,33 @@ class VectorIndex:
             pages = int(np.count_nonzero(among))
         limit = min(limit, pages)
         if not limit:
-            return Found(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32))
+            return [Found(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32))] * len(queries)
         selector = self._among_living() if rows is None else _selector(among)
         total, cells = len(self), self.trained.nlist if self.trained else 1
         # of the vectors in the cells searched only a share counts: search that many more of them
         probes = min(cells, (self._probes * self.pages + pages - 1) // pages)
-        want = min(total, limit if len(query) == 1 else max(limit, min(max(_LEAST, pages // 4), _MOST)))
-        while True:
-            with one_thread(len(query) == 1):
-                scores, found = self._index.search(query, want, params=self._parameters(selector, probes))
-            if len(query) == 1:
-                best = _first(found[0], scores[0], self.single)
-            else:
-                best = estimated(found, scores)
-            if len(best.rows) >= limit or (want == total and probes == cells):
-                return best
-            if probes < cells and (found[:, -1] < 0).any():
-                probes = min(cells, 4 * probes)
-            elif want < total:
-                want = min(total, 4 * want)
-            else:
-                probes = cells
+
+        def answered(some: Sequence[Vectors], probes: int, want: int) -> Iterator[Found]:
+            """The first answer of FAISS; to each question that it does not answer, others."""
+            with one_thread(sum(map(len, some)) == 1):
+                scores, found = self._index.search(np.concatenate(some), want, params=self._parameters(selector, probes))
+            ends = np.cumsum([len(query) for query in some])
+            for query, own_scores, own in zip(some, np.split(scores, ends[:-1]), np.split(found, ends[:-1]), strict=True):
+                best = _first(own[0], own_scores[0], self.single) if len(query) == 1 else estimated(own, own_scores)
+                if len(best.rows) >= limit or (want == total and probes == cells):
+                    yield best
+                elif probes < cells and (own[:, -1] < 0).any():
+                    yield from answered([query], min(cells, 4 * probes), want)
+                elif want < total:
+                    yield from answered([query], probes, min(total, 4 * want))
+                else:
+                    yield from answered([query], cells, want)
+
+        several = any(len(query) > 1 for query in queries)
+        want = min(total, max(limit, min(max(_LEAST, pages // 4), _MOST)) if several else limit)
+        step = max(1, _TOGETHER // max(1, *map(len, queries)))
+        parts = (queries[start : start + step] for start in range(0, len(queries), step))
+        return [found for part in parts for found in answered(part, probes, want)]
 
     def _among_living(self) -> Any:
         if self._dead and self._living is None:
