@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from glyph_integrations import LexicalEmbedder, Page, PageIndex, PageStyle
-from glyph_integrations.index import store, words
+from glyph_integrations.index import intake, store, words
 
 STYLE = PageStyle(newline="keep")
 SOURCES = 10
@@ -95,6 +95,7 @@ def choose(rng: random.Random, state: State) -> Operation:
 def write(folder: Path, seed: int, say: Callable[..., None]) -> None:
     """Write until killed."""
     words.BACKGROUND, store.KEPT = 300, 100  # so that a small index does what a large one does
+    intake.FIRST = BATCH  # so that it is known where an addition may be interrupted
     rng = random.Random(seed)
     while True:
         with PageIndex.open(folder, Stored(64), progress=False) as index:

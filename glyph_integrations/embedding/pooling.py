@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from ..errors import MissingExtraError, QueryError
+from ..errors import MissingExtraError
 from .embedder import Vectors
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 _ROUNDS = 2  # of k-means
 
@@ -75,14 +70,3 @@ def _unit(vectors: Vectors) -> Vectors:
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit: Vectors = (vectors / np.where(norms > 0, norms, 1)).astype(np.float32)
     return unit
-
-
-def picture_query(image: Image.Image, vectors: Vectors) -> Vectors:
-    """The vectors that a picture is searched by: its own pooled to about 64, which is enough to find what looks like it.
-
-    Raises:
-        QueryError: it has none, for there is nothing on it.
-    """
-    if not len(vectors):
-        raise QueryError(f"there is nothing on the picture of {image.width} x {image.height} pixels to search for")
-    return pool_vectors(vectors, len(vectors) / 64)

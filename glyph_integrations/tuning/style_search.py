@@ -35,6 +35,7 @@ FAILURES = 4
 """So many failures in a row, and the evaluator is taken to be out of order."""
 
 _MOST_MISSING = 0.02
+_ADVISED = 4
 _MUTATION = 0.2  # of each axis of a child
 _TRIES = 40  # for each style of a generation: many children are styles that were there before
 
@@ -67,8 +68,8 @@ class StyleSearch:
         space: which styles there are. Axes that the evaluator is blind to stand still.
         population: styles in a generation, at least 4.
         seed: of everything random.
-        advisor: a language model that proposes a quarter of each generation after the first. Nonsense is counted in `advice`,
-            and passed over.
+        advisor: a language model that proposes four styles of each generation after the first, or a quarter of it if that is
+            more. Nonsense is counted in `advice`, and passed over.
         most_tokens: for 1,000 characters; dearer styles are passed over. None: what the text itself costs, by estimate.
         kept: a folder for scores. None: they are not kept.
         jobs: how many styles are scored at a time, in processes or threads as the evaluator says.
@@ -259,7 +260,7 @@ class StyleSearch:
     def _advise(self) -> None:
         if self._advisor is None or self._advisor_failures >= PATIENCE:
             return
-        most = max(1, self.population // 4)
+        most = max(_ADVISED, self.population // 4)
         prompt = prompt_for(self.space, self.trials, most)
         answer = self._kept.answer(prompt)
         before = self.advice.failed
