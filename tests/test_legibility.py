@@ -350,6 +350,7 @@ def test_tesseract_reads_a_small_page() -> None:
         TesseractReader()._run(["--no-such-option"])
 
 
+@pytest.mark.slow
 def test_command_compares_styles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rapid: RapidOcrReader) -> None:
     story = write_story(isolate(tmp_path, monkeypatch))
     style = "glyph-72;font_size=12;width=200"

@@ -136,6 +136,7 @@ def test_a_page_model_gets_right_answers_with_citations(server: OcrServer, pages
             assert "".join(chunk.text for chunk in chunks) == answer.text and chunks[-1].usage == answer.usage
 
 
+@pytest.mark.slow
 def test_a_langchain_chain_gets_right_answers(server: OcrServer) -> None:
     pytest.importorskip("langchain_openai")
     from langchain_core.documents import Document
@@ -165,6 +166,7 @@ def test_a_langchain_chain_gets_right_answers(server: OcrServer) -> None:
     store.index.close()
 
 
+@pytest.mark.slow
 async def test_a_llama_index_query_engine_gets_right_answers(server: OcrServer) -> None:
     openai_like = pytest.importorskip("llama_index.llms.openai_like")
     from llama_index.core import Document, VectorStoreIndex

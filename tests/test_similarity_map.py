@@ -47,6 +47,7 @@ def test_what_changes_on_a_page_changes_the_vector_of_its_place(
     assert abs((column + 0.5) / columns * 224 - (x + 14)) <= 28 and abs((row + 0.5) / rows * 224 - (y + 14)) <= 28
 
 
+@pytest.mark.slow
 def test_tiles_are_put_together_in_order(visual_checkpoint: Callable[[str], Path], tmp_path: Path) -> None:
     from visual_checkpoints import build
 

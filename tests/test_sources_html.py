@@ -213,6 +213,7 @@ def test_too_large_a_page_is_refused_before_it_is_parsed() -> None:
         extract_html("x" * (MAX_CHARACTERS + 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "html",
     [

@@ -234,6 +234,7 @@ def test_tables_keep_their_bars_and_hide_the_row_of_dashes() -> None:
     assert drawn("a | b\n--|--\n") == "a | b\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

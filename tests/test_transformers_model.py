@@ -484,6 +484,7 @@ def test_calls_that_wait_are_read_together(fresh: TransformersModel) -> None:
     assert watched.sizes == [1, 1, 3]
 
 
+@pytest.mark.slow
 def test_when_the_memory_does_not_suffice_batches_get_smaller(
     fresh: TransformersModel, glyph_log: pytest.LogCaptureFixture
 ) -> None:
@@ -494,6 +495,7 @@ def test_when_the_memory_does_not_suffice_batches_get_smaller(
     assert ["from now on at most 2" in m or "from now on at most 1" in m for m in glyph_log.messages] == [True, True]
 
 
+@pytest.mark.slow
 async def test_a_prompt_that_does_not_fit_the_memory_alone_is_an_error(fresh: TransformersModel) -> None:
     Watched(fresh, most=0)
     match = r"out of memory on cpu with a single prompt of \d+ tokens \(1 pictures, 0\.0 megapixels\); send fewer pages"

@@ -333,6 +333,7 @@ def test_out_of_memory_makes_batches_smaller_and_goes_on(
     assert "out of memory" not in caplog.text  # the smaller batch is kept
 
 
+@pytest.mark.slow
 def test_memory_that_is_short_for_one_page_is_an_error_that_says_so(colpali: VisualEmbedder) -> None:
     hungry(colpali, 0)
     with pytest.raises(ModelError, match=r"out of memory with one picture of .* lower page_pixels"):
