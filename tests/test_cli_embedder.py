@@ -49,3 +49,14 @@ def test_another_embedder_than_the_indexs_is_refused(story: Path, minilm: Path) 
         result = glyph(*arguments)
         assert result.exit_code == 2 and reason in " ".join(result.stderr.replace("│", " ").split()), result.output
     assert not Path("new").exists()
+
+
+def test_the_precision_of_vectors_is_chosen_once(story: Path) -> None:
+    ok("index", story, "-i", "small", "--precision", "int8")
+    ok("index", story, "-i", "small")
+    with PageIndex.open("small") as index:
+        assert index.precision == "int8" and len(index)
+    refused = glyph("index", story, "-i", "small", "--precision", "fp16")
+    assert refused.exit_code == 1 and "int8" in refused.stderr
+    unknown = glyph("index", story, "-i", "other", "--precision", "fp64")
+    assert unknown.exit_code == 1 and "fp64" in unknown.stderr and not Path("other").exists()

@@ -43,6 +43,13 @@ def index(
     model: Annotated[str, typer.Option(metavar="NAME", help="Model that will read the pages; decides the style.")] = "glyph",
     embedder: EmbedderOption = None,
     by_sight: Annotated[bool, typer.Option("--by-sight", help="The embedder sees pages, as ColPali does.")] = False,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            help="How a new index keeps vectors: fp16 (the default), int8 (half), bits (a sixteenth, far coarser).",
+        ),
+    ] = None,
     ocr: OcrOption = None,
     ocr_engine: EngineOption = None,
     ray: RayOption = None,
@@ -82,7 +89,11 @@ def index(
     done: dict[str, Synced] = {}
     with (
         ingestion(ray, folder, embedder, by_sight) as workers,
-        PageIndex.open(folder, workers.embedder if workers else _embedder(folder, embedder, by_sight)) as index,
+        PageIndex.open(
+            folder,
+            workers.embedder if workers else _embedder(folder, embedder, by_sight),
+            precision=precision,  # type: ignore[arg-type] # another word is refused there
+        ) as index,
     ):
         if engine or ocr is False:
             record(engine, folder)
