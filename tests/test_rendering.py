@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -300,3 +301,20 @@ def test_all_of_the_corpora_are_drawn_whole_and_self_contained(corpora: Path) ->
                 ink = _ink_columns(renderer.pixels(page, dpi), 255)
                 edge = int(10 * dpi / 72 + 0.5)
                 assert ink[0] >= edge and ink[-1] < int(588 * dpi / 72 + 0.5) - edge
+
+
+def test_renderers_of_several_threads_share_fonts_and_draw_what_one_alone_draws() -> None:
+    text = "".join(chr(code) for code in (*range(0xC0, 0x250), *range(0x370, 0x530), *range(0x1E00, 0x2000))) * 2
+    text += " नमस्ते दुनिया क्षेत्र " * 5
+    styles = [
+        PageStyle(font_size=size, line_height=2 * size, horizontal_scale=scale) for size in (7, 9, 13) for scale in (0.8, 1)
+    ]
+
+    def drawn(style: PageStyle) -> list[bytes]:
+        renderer = Renderer(style)  # its glyphs are drawn anew
+        return [renderer.draw(page).tobytes() for page in renderer.paginate(text)]
+
+    alone = [drawn(style) for style in styles]
+    for _ in range(3):
+        with ThreadPoolExecutor(len(styles)) as pool:
+            assert list(pool.map(drawn, styles)) == alone

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ..errors import MissingGlyphError
 from ..style import PageStyle
 from .bidi import mirror
-from .fonts import NOTHING, Bitmap, FontSet, is_visible
+from .fonts import FREETYPE, NOTHING, Bitmap, FontSet, is_visible
 from .looks import BOLD, DRAWN, MONO, SLANT, Looks
 from .shaping import Cluster, Shaper, draw_cluster, shaped_spans
 
@@ -47,9 +47,10 @@ class Atlas:
         self.background = int(self._value[0])
         self._mono = style.levels == 2
         main = fonts.main
-        main.set_size(self.em, style.horizontal_scale)
-        metrics = main._face.size
-        ascent, descent = metrics.ascender / 64, -metrics.descender / 64
+        with FREETYPE:
+            main.set_size(self.em, style.horizontal_scale)
+            metrics = main._face.size
+            ascent, descent = metrics.ascender / 64, -metrics.descender / 64
         self.baseline = round((self.rows - ascent - descent) / 2 + ascent)
         self._glyph: dict[int, Ints] = {}  # look -> code point -> glyph number
         self._bitmaps: list[Bitmap] = []
@@ -157,8 +158,9 @@ class Atlas:
         face = self._fonts.face_for(char, bold=bool(look & BOLD), mono=bool(look & MONO))
         if face is None:
             return NOTHING
-        face.set_size(self.em, self._style.horizontal_scale)
-        return face.bitmap(char, mono=self._mono, bold=bool(look & BOLD) and not face.is_bold, slant=bool(look & SLANT))
+        with FREETYPE:
+            face.set_size(self.em, self._style.horizontal_scale)
+            return face.bitmap(char, mono=self._mono, bold=bool(look & BOLD) and not face.is_bold, slant=bool(look & SLANT))
 
     def _add(self, char: str, look: int) -> int:
         if char == "\n":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+import threading
 import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -32,6 +33,10 @@ _BOLD = "DejaVuSans-Bold.ttf"
 _FACE_FLAG_COLOR = 1 << 14  # FT_FACE_FLAG_COLOR
 _SUFFIXES = (".ttf", ".otf", ".ttc", ".otc")
 _NO_INK = ("Cc", "Cf", "Zs", "Zl", "Zp")
+
+FREETYPE = threading.RLock()
+"""Held from choosing a face's size to its last bitmap: all renderers of a process share the faces, which no two threads may
+use at a time."""
 
 
 def is_visible(char: str) -> bool:
@@ -99,10 +104,11 @@ class Face:
 
     def covers(self, char: str) -> bool:
         """Whether the font has a glyph of its own for a character."""
-        return bool(FT_Get_Char_Index(self._face._FT_Face, ord(char)))
+        with FREETYPE:
+            return bool(FT_Get_Char_Index(self._face._FT_Face, ord(char)))
 
     def set_size(self, em: float, scale_x: float = 1.0) -> None:
-        """Choose the size of the next bitmaps: em in pixels, and a horizontal scale."""
+        """Choose the size of the next bitmaps: em in pixels, and a horizontal scale. Hold `FREETYPE` until they are drawn."""
         self._em = em
         self._face.set_char_size(max(1, round(em * 64 * scale_x)), max(1, round(em * 64)), 72, 72)
 
@@ -179,12 +185,13 @@ def system_fonts() -> tuple[Path, ...]:
 @cache
 def _faces_of(path: Path) -> tuple[Face, ...]:
     """The faces of a font file that can be used; of a collection with faces per region, simplified Chinese first."""
-    try:
-        faces = [Face(path)]
-    except StyleError:
-        return ()
-    count = faces[0]._face.num_faces if path.suffix.lower() in (".ttc", ".otc") else 1
-    faces += [Face(path, index) for index in range(1, count)]
+    with FREETYPE:
+        try:
+            faces = [Face(path)]
+        except StyleError:
+            return ()
+        count = faces[0]._face.num_faces if path.suffix.lower() in (".ttc", ".otc") else 1
+        faces += [Face(path, index) for index in range(1, count)]
     return tuple(sorted(faces, key=lambda f: ("Mono" in f.family, not f.family.endswith((" SC", " CN")), f.index)))
 
 
@@ -237,8 +244,9 @@ class FontSet:
         """
         key = (char, bold, mono)
         if key not in self._found:
-            able = (face for face in self._candidates(bold, mono) if face.covers(char) and self._inks(face, char))
-            self._found[key] = next(able, None)
+            with FREETYPE:
+                able = (face for face in self._candidates(bold, mono) if face.covers(char) and self._inks(face, char))
+                self._found[key] = next(able, None)
         return self._found[key]
 
     @staticmethod

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .fonts import NOTHING, Bitmap, Face, FontSet, is_visible
+from .fonts import FREETYPE, NOTHING, Bitmap, Face, FontSet, is_visible
 
 _RANGES = (  # marks, right-to-left scripts, Brahmic scripts, Thai, Hangul jamo, joiners, flags and skin tones
     "0300-036F 0483-0489 0590-08FF 0900-109F 1100-11FF 135D-135F 1700-18AF 1900-1CFF 1DC0-1DFF 200C-200D 20D0-20FF"
@@ -197,8 +197,9 @@ def draw_cluster(
 ) -> Bitmap:
     """The bitmap of a cluster: its glyphs at their places."""
     face, *glyphs = key
-    face.set_size(em, scale_x)
-    parts = [face.glyph_bitmap(gid, x, y, mono=mono, bold=bold and not face.is_bold, slant=slant) for gid, x, y in glyphs]
+    with FREETYPE:
+        face.set_size(em, scale_x)
+        parts = [face.glyph_bitmap(gid, x, y, mono=mono, bold=bold and not face.is_bold, slant=slant) for gid, x, y in glyphs]
     parts = [part for part in parts if part.ink.size]
     if not parts:
         return NOTHING._replace(advance=advance)
