@@ -15,12 +15,11 @@ from hypothesis import strategies as st
 from test_index import STYLE
 from test_vectors import Given, clustered, trained
 
-from glyph_integrations.embedding.embedder import Metric, Vectors
+from glyph_integrations.embedding.embedder import Metric, Vectors, unit
 from glyph_integrations.embedding.pooling import pool_roughly
 from glyph_integrations.errors import IndexMismatchError, ModelError, QueryError
 from glyph_integrations.index import Ann, PageIndex, copy_index
 from glyph_integrations.index.intake import FIRST
-from glyph_integrations.index.max_sim import unit
 from glyph_integrations.index.precision import Form
 from glyph_integrations.page import Page
 

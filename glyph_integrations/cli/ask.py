@@ -9,7 +9,18 @@ import typer
 
 from ..errors import DocumentError, UnknownModelError
 from .embedder import EmbedderOption, recorded_or
-from .options import KeyOption, PasswordOption, PicturesOption, QuietOption, StyleOption, choose_style, secret
+from .options import (
+    KeyOption,
+    PasswordOption,
+    PicturesOption,
+    QuietOption,
+    RootOption,
+    ServerOption,
+    StyleOption,
+    VisionOption,
+    choose_style,
+    secret,
+)
 from .readings import EngineOption, OcrOption, chosen_engine, opened
 from .terminal import Terminal, counted
 from .walkthrough import Walkthrough
@@ -24,10 +35,7 @@ def ask(
         Path, typer.Argument(metavar="FILE_OR_INDEX", help="A document, or a folder made by glyph index.", show_default=False)
     ],
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="What you want to know.", show_default=False)],
-    base_url: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="An OpenAI-compatible server, such as http://127.0.0.1:8000/v1.", show_default=False),
-    ] = None,
+    base_url: ServerOption = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -36,23 +44,13 @@ def ask(
             show_default=False,
         ),
     ] = None,
-    vision: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FAMILY",
-            help="How that model sees pictures, such as qwen2.5-vl; needed where its name does not say.",
-            show_default=False,
-        ),
-    ] = None,
+    vision: VisionOption = None,
     api_key: KeyOption = None,
     k: Annotated[int, typer.Option("-k", min=1, max=1000, metavar="N", help="How many pages to retrieve.")] = 5,
     style: StyleOption = None,
     output: PicturesOption = Path("glyph-answer"),
     embedder: EmbedderOption = None,
-    root: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Folder of the PDF and image files that an index was made from.", show_default=False),
-    ] = None,
+    root: RootOption = None,
     password: PasswordOption = None,
     ocr: OcrOption = None,
     ocr_engine: EngineOption = None,

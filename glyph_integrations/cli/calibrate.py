@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import ModelError
-from .options import KeyOption, QuietOption, choose_style, secret
+from .options import SERVER, KeyOption, QuietOption, VisionOption, choose_style, secret
 from .terminal import Terminal, counted, excerpt
 
 if TYPE_CHECKING:
@@ -16,19 +16,9 @@ if TYPE_CHECKING:
 
 
 def calibrate(
-    base_url: Annotated[
-        str,
-        typer.Option(metavar="URL", help="An OpenAI-compatible server, such as http://127.0.0.1:8000/v1.", show_default=False),
-    ],
+    base_url: Annotated[str, SERVER],
     model: Annotated[str, typer.Option(metavar="NAME", help="The model to ask there.", show_default=False)],
-    vision: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FAMILY",
-            help="How that model sees pictures, such as qwen2.5-vl; needed where its name does not say.",
-            show_default=False,
-        ),
-    ] = None,
+    vision: VisionOption = None,
     api_key: KeyOption = None,
     style: Annotated[
         list[str] | None,

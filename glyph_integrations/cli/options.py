@@ -27,6 +27,20 @@ StyleOption = Annotated[
 PicturesOption = Annotated[
     Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the pictures of the cited pages.")
 ]
+SERVER = typer.Option(metavar="URL", help="An OpenAI-compatible server, such as http://127.0.0.1:8000/v1.", show_default=False)
+ServerOption = Annotated[str | None, SERVER]
+VisionOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FAMILY",
+        help="How that model sees pictures, such as qwen2.5-vl; needed where its name does not say.",
+        show_default=False,
+    ),
+]
+RootOption = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Folder of the PDF and image files that an index was made from.", show_default=False),
+]
 KeyOption = Annotated[
     str | None,
     typer.Option(

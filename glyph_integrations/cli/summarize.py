@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import DocumentError, UnknownModelError
-from .options import KeyOption, PasswordOption, QuietOption, choose_style, secret
+from .options import KeyOption, PasswordOption, QuietOption, RootOption, ServerOption, VisionOption, choose_style, secret
 from .terminal import Terminal, counted
 
 if TYPE_CHECKING:
@@ -38,19 +38,9 @@ def summarize(
         str | None,
         typer.Option(metavar="NAME", help="Language to write in. Default: that of the documents.", show_default=False),
     ] = None,
-    base_url: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="An OpenAI-compatible server, such as http://127.0.0.1:8000/v1.", show_default=False),
-    ] = None,
+    base_url: ServerOption = None,
     model: Annotated[str | None, typer.Option(metavar="NAME", help="The model to ask there.", show_default=False)] = None,
-    vision: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FAMILY",
-            help="How that model sees pictures, such as qwen2.5-vl; needed where its name does not say.",
-            show_default=False,
-        ),
-    ] = None,
+    vision: VisionOption = None,
     api_key: KeyOption = None,
     cache: Annotated[
         Path | None,
@@ -66,10 +56,7 @@ def summarize(
         str | None,
         typer.Option(metavar="NAME|FILE", help="How pages look, as for glyph ask --style.", show_default=False),
     ] = None,
-    root: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Folder of the PDF and image files that an index was made from.", show_default=False),
-    ] = None,
+    root: RootOption = None,
     password: PasswordOption = None,
     quiet: QuietOption = False,
 ) -> None:

@@ -86,3 +86,10 @@ def checked_vectors(embedder: Embedder, vectors: Sequence[Vectors], count: int) 
             raise ModelError(f"embedder {embedder.name!r} returned NaN, infinity or numbers beyond half precision (65,504)")
         checked.append(half.astype(np.float32))
     return checked
+
+
+def unit(vectors: Vectors) -> Vectors:
+    """Vectors [..., dim] of length 1; a zero vector stays zero."""
+    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    directions: Vectors = (vectors / np.where(norms > 0, norms, 1)).astype(np.float32, copy=False)
+    return directions

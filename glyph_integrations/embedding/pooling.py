@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import MissingExtraError
-from .embedder import Vectors
+from .embedder import Vectors, unit
 
 _ROUNDS = 2  # of k-means
 
@@ -28,18 +28,18 @@ def pool_vectors(vectors: Vectors, factor: float) -> Vectors:
     if factor <= 1 or count >= len(vectors):
         return vectors
     if count == 1:
-        return _unit(vectors.mean(axis=0, keepdims=True))
+        return unit(vectors.mean(axis=0, keepdims=True))
     try:
         from scipy.cluster.hierarchy import fcluster, linkage
     except ImportError:
         raise MissingExtraError("scipy", "transformers") from None
-    unit = _unit(vectors)
-    apart = np.clip(1 - unit @ unit.T, 0, 2)
-    labels = fcluster(linkage(apart[np.triu_indices(len(unit), 1)], "ward"), count, "maxclust")
+    directions = unit(vectors)
+    apart = np.clip(1 - directions @ directions.T, 0, 2)
+    labels = fcluster(linkage(apart[np.triu_indices(len(vectors), 1)], "ward"), count, "maxclust")
     _, cluster = np.unique(labels, return_inverse=True)
     sums: Vectors = np.zeros((int(cluster.max()) + 1, vectors.shape[1]), dtype=np.float32)
     np.add.at(sums, cluster, vectors)
-    return _unit(sums)  # of the same direction as the mean
+    return unit(sums)  # of the same direction as the mean
 
 
 def pool_roughly(vectors: Vectors, count: int) -> Vectors:
@@ -54,19 +54,13 @@ def pool_roughly(vectors: Vectors, count: int) -> Vectors:
     if len(vectors) <= count:
         return vectors
     lengths = np.linalg.norm(vectors, axis=1)
-    centres = _unit(vectors[np.linspace(0, len(vectors) - 1, count).astype(np.int64)])
+    centres = unit(vectors[np.linspace(0, len(vectors) - 1, count).astype(np.int64)])
     for _ in range(_ROUNDS):
         nearest = (vectors @ centres.T).argmax(axis=1)
         order = np.argsort(nearest, kind="stable")
         clusters, first = np.unique(nearest[order], return_index=True)
-        centres[clusters] = _unit(np.add.reduceat(vectors[order], first, axis=0))
+        centres[clusters] = unit(np.add.reduceat(vectors[order], first, axis=0))
     members = np.bincount(nearest, minlength=count)
     means = np.bincount(nearest, lengths, count) / np.maximum(members, 1)
     pooled: Vectors = (centres * means[:, None])[members > 0].astype(np.float32)
     return pooled
-
-
-def _unit(vectors: Vectors) -> Vectors:
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: Vectors = (vectors / np.where(norms > 0, norms, 1)).astype(np.float32)
-    return unit

@@ -15,7 +15,7 @@ from ..errors import ModelError, QueryError
 from ..page import Box, Page
 from ..rendering import Renderer
 from ..style import PageStyle
-from .embedder import Vectors
+from .embedder import Vectors, unit
 from .encoders import Tokens
 from .seen import Seen
 from .visual import VisualEmbedder
@@ -75,7 +75,7 @@ class SimilarityMap:
             raise ModelError(f"{embedder.name} does not tell which token made which vector")
         cells = shown.vectors[patch_grid(embedder.processor, seen.image, shown.tokens)]
         asked = embedder.encode_question(query)
-        products = np.einsum("qd,rcd->qrc", _unit(asked.vectors), _unit(cells))
+        products = np.einsum("qd,rcd->qrc", unit(asked.vectors), unit(cells))
         words = question_words(embedder, query, asked.tokens)
         return cls(tuple(word for word, _ in words), np.stack([products[tokens].max(axis=0) for _, tokens in words]), seen)
 
@@ -230,9 +230,3 @@ def _label(word: str, width: int) -> Image.Image:
     page = next(Renderer(style).paginate(word))
     picture = Renderer(style).draw(page, dpi=min(max(72, round(72 * width / 50 / 12)), 300))
     return picture.point(lambda value: 255 - value)
-
-
-def _unit(vectors: Vectors) -> Vectors:
-    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    unit: Vectors = (vectors / np.where(norms > 0, norms, 1)).astype(np.float32)
-    return unit

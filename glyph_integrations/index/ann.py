@@ -10,9 +10,8 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from ..embedding.embedder import Vectors
+from ..embedding.embedder import Vectors, unit
 from ..errors import MissingExtraError, QueryError
-from .max_sim import unit
 
 Kind = Literal["auto", "flat", "ivf"]
 Quantizer = Literal["fp16", "sq8", "pq"]

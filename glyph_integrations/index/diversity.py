@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..embedding.embedder import Vectors
+from ..embedding.embedder import Vectors, unit
 from ..errors import QueryError
-from .max_sim import Bags, unit
+from .max_sim import Bags
 
 
 def marginally_relevant(query: Vectors, pages: Sequence[Vectors], k: int, weight: float) -> list[int]:

@@ -100,10 +100,3 @@ def estimated(rows: Rows, scores: Vectors) -> Found:
     asked = np.broadcast_to(np.arange(len(rows))[:, None], rows.shape)[valid]
     np.maximum.at(best, (asked, places), scores[valid])
     return ranked(pages, best.mean(axis=0))
-
-
-def unit(vectors: Vectors) -> Vectors:
-    """Vectors [n, dim] of length 1; a zero vector stays zero."""
-    norms: Vectors = np.linalg.norm(vectors, axis=1, keepdims=True)
-    norms[norms == 0] = 1
-    return vectors / norms

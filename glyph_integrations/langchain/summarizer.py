@@ -11,10 +11,10 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig, ensure_config, run_in_executor
 
-from ..errors import GlyphError, ModelError
 from ..index import PageIndex
 from ..page import Page
-from ..reading import REGISTRY, Answer, AnswerChunk, PageModel, Turn, Usage
+from ..reading import REGISTRY, Answer, PageModel, Turn, Usage
+from ..reading.models.asked import AskedModel
 from ..reading.placement import Gate
 from ..rendering import Renderer
 from ..summarizing import Style, Summarizer, Summary
@@ -132,7 +132,7 @@ class GlyphSummarizer(Runnable[Any, AIMessage]):
         if isinstance(model, ChatPageModel):
             model = model.model
         elif isinstance(model, Runnable):
-            model = _ChatModel(model, vision, self._renderer, config)
+            model = _asked(model, vision, self._renderer, config)
         elif model is not None and not isinstance(model, PageModel):
             raise TypeError(f"{type(model).__name__} is neither a LangChain chat model nor a PageModel")
         return Summarizer(model, vision=vision, renderer=self._renderer, **self._settings)
@@ -162,45 +162,24 @@ class GlyphSummarizer(Runnable[Any, AIMessage]):
         return [page for pages in laid_out for page in pages]
 
 
-class _ChatModel:
-    """A LangChain chat model as a `PageModel`: called as any chain calls it, within the run of the summarizer."""
+def _asked(
+    llm: Runnable[Any, Any], vision: VisionProfile | str | None, renderer: Renderer, config: RunnableConfig
+) -> AskedModel:
+    """A chat model, called as any chain calls it, within the run of the summarizer."""
+    drawn = llm if isinstance(llm, ChatGlyph) else ChatGlyph(llm=llm, vision=vision, renderer=renderer)
+    inner = drawn._inner
+    gate = Gate(drawn._vision_profile(), renderer)
+    within: RunnableConfig = {**config, "run_name": None}  # type: ignore[typeddict-item]
 
-    def __init__(
-        self, llm: Runnable[Any, Any], vision: VisionProfile | str | None, renderer: Renderer, config: RunnableConfig
-    ) -> None:
-        drawn = llm if isinstance(llm, ChatGlyph) else ChatGlyph(llm=llm, vision=vision, renderer=renderer)
-        self._llm = drawn.llm
-        self._config: RunnableConfig = {**config, "run_name": None}  # type: ignore[typeddict-item]
-        self._gate = Gate(drawn._vision_profile(), renderer)
-        self.vision = self._gate.vision
-        inner = drawn._inner
-        self.name = str(getattr(inner, "model_name", None) or getattr(inner, "model", None) or type(inner).__name__)
-        self.settings = str(drawn._identifying_params)
+    def ask(turns: Sequence[Turn]) -> Answer:
+        return _answer(drawn.llm.invoke(to_messages(turns, gate.png), within))
 
-    def read(self, turns: Sequence[Turn], **options: Any) -> Answer:
-        try:
-            return _answer(self._llm.invoke(to_messages(turns, self._gate.png), self._config))
-        except GlyphError:
-            raise
-        except Exception as error:  # every provider's library raises its own
-            raise ModelError(f"{self.name}: {type(error).__name__}: {error}") from error
+    async def aask(turns: Sequence[Turn]) -> Answer:
+        messages = await run_in_executor(None, to_messages, turns, gate.png)
+        return _answer(await drawn.llm.ainvoke(messages, within))
 
-    async def aread(self, turns: Sequence[Turn], **options: Any) -> Answer:
-        messages = await run_in_executor(None, to_messages, turns, self._gate.png)
-        try:
-            return _answer(await self._llm.ainvoke(messages, self._config))
-        except GlyphError:
-            raise
-        except Exception as error:
-            raise ModelError(f"{self.name}: {type(error).__name__}: {error}") from error
-
-    def stream(self, turns: Sequence[Turn], **options: Any) -> Iterator[AnswerChunk]:
-        answer = self.read(turns, **options)
-        yield AnswerChunk(answer.text, usage=answer.usage, stop_reason=answer.stop_reason, model=self.name)
-
-    async def astream(self, turns: Sequence[Turn], **options: Any) -> AsyncIterator[AnswerChunk]:
-        answer = await self.aread(turns, **options)
-        yield AnswerChunk(answer.text, usage=answer.usage, stop_reason=answer.stop_reason, model=self.name)
+    name = str(getattr(inner, "model_name", None) or getattr(inner, "model", None) or type(inner).__name__)
+    return AskedModel(name, gate.vision, str(drawn._identifying_params), ask, aask)
 
 
 def _answer(message: Any) -> Answer:

@@ -15,9 +15,10 @@ from llama_index.core.response_synthesizers import BaseSynthesizer
 from llama_index.core.schema import NodeWithScore, QueryBundle, QueryType, TextNode
 from llama_index.core.types import RESPONSE_TEXT_TYPE
 
-from ..errors import DocumentError, GlyphError, ModelError
+from ..errors import DocumentError
 from ..page import Page
-from ..reading import REGISTRY, Answer, AnswerChunk, ExtractiveModel, PageModel, Turn, Usage
+from ..reading import REGISTRY, Answer, ExtractiveModel, PageModel, Turn, Usage
+from ..reading.models.asked import AskedModel
 from ..rendering import Renderer
 from ..summarizing import Style, Summarizer, Summary
 from ..vision import VisionProfile
@@ -71,7 +72,7 @@ class GlyphSummarizer(BaseSynthesizer):
         if isinstance(llm, PageModelLLM):
             self._model = llm.model
         elif isinstance(llm, LLM):
-            self._model = _ChatLLM(llm, vision, self._renderer)
+            self._model = _asked(llm, vision, self._renderer)
         elif llm is None or isinstance(llm, PageModel):
             self._model = llm
         else:
@@ -183,40 +184,20 @@ class GlyphSummarizer(BaseSynthesizer):
         return response
 
 
-class _ChatLLM:
-    """A LlamaIndex chat LLM as a `PageModel`."""
+def _asked(llm: LLM, vision: VisionProfile | str | None, renderer: Renderer) -> AskedModel:
+    """A chat LLM."""
+    profile = VisionProfile.get(vision) if vision is not None else vision_of(llm)
+    inner = llm.llm if isinstance(llm, GlyphLLM) else llm
+    reader: PageLLM = inner if isinstance(inner, PageLLM) else GlyphLLM(llm=inner, vision=profile, renderer=renderer)
 
-    def __init__(self, llm: LLM, vision: VisionProfile | str | None, renderer: Renderer) -> None:
-        profile = VisionProfile.get(vision) if vision is not None else vision_of(llm)
-        inner = llm.llm if isinstance(llm, GlyphLLM) else llm
-        self._reader: PageLLM = inner if isinstance(inner, PageLLM) else GlyphLLM(llm=inner, vision=profile, renderer=renderer)
-        self.vision = profile
-        self.name = inner.metadata.model_name
-        self.settings = f"{inner.class_name()} {getattr(inner, 'temperature', None)} {inner.system_prompt}"
+    def ask(turns: Sequence[Turn]) -> Answer:
+        return _answer(reader.send([*turns]))
 
-    def read(self, turns: Sequence[Turn], **options: Any) -> Answer:
-        try:
-            return _answer(self._reader.send([*turns]))
-        except GlyphError:
-            raise
-        except Exception as error:  # every provider's library raises its own
-            raise ModelError(f"{self.name}: {type(error).__name__}: {error}") from error
+    async def aask(turns: Sequence[Turn]) -> Answer:
+        return _answer(await reader.asend([*turns]))
 
-    async def aread(self, turns: Sequence[Turn], **options: Any) -> Answer:
-        try:
-            return _answer(await self._reader.asend([*turns]))
-        except GlyphError:
-            raise
-        except Exception as error:
-            raise ModelError(f"{self.name}: {type(error).__name__}: {error}") from error
-
-    def stream(self, turns: Sequence[Turn], **options: Any) -> Iterator[AnswerChunk]:
-        answer = self.read(turns, **options)
-        yield AnswerChunk(answer.text, usage=answer.usage, stop_reason=answer.stop_reason, model=self.name)
-
-    async def astream(self, turns: Sequence[Turn], **options: Any) -> AsyncIterator[AnswerChunk]:
-        answer = await self.aread(turns, **options)
-        yield AnswerChunk(answer.text, usage=answer.usage, stop_reason=answer.stop_reason, model=self.name)
+    settings = f"{inner.class_name()} {getattr(inner, 'temperature', None)} {inner.system_prompt}"
+    return AskedModel(inner.metadata.model_name, profile, settings, ask, aask)
 
 
 def _answer(response: Any) -> Answer:
