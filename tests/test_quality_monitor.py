@@ -169,7 +169,7 @@ def test_counters_are_valid_prometheus_text() -> None:
     assert families["glyph_page_error_rate"].type == "histogram"
 
 
-def test_both_frameworks_can_be_watched_and_counting_tokens_is_no_sending() -> None:
+async def test_both_frameworks_can_be_watched_and_counting_tokens_is_no_sending() -> None:
     pytest.importorskip("langchain_core")
     pytest.importorskip("llama_index.core")
     from langchain_core.documents import Document
@@ -196,6 +196,12 @@ def test_both_frameworks_can_be_watched_and_counting_tokens_is_no_sending() -> N
         node = NodeWithScore(node=TextNode(text=TEXT), score=1.0)
         GlyphSynthesizer(model, monitor=monitor).synthesize("Who counted the passengers?", [node])
         assert monitor.counts.seen == 4
+        await chat.ainvoke(asked)
+        assert monitor.counts.seen == 5
+        await GlyphLLM(llm=PageModelLLM(model), monitor=monitor).achat([ChatMessage(role="user", content=asked)])
+        assert monitor.counts.seen == 6
+        await GlyphSynthesizer(model, monitor=monitor).asynthesize("Who counted the passengers?", [node])
+        assert monitor.counts.seen == 7
         assert copy.deepcopy(monitor) is monitor
     assert pickle.loads(pickle.dumps(QualityMonitor(0.5, Engine()))).rate == 0.5
 
