@@ -90,6 +90,7 @@ COMPONENTS = {
     "GlyphVectorStore": ("BasePydanticVectorStore", GlyphVectorStore),
     "GlyphEmbedding": ("BaseEmbedding", lambda: GlyphEmbedding(LexicalEmbedder(64))),
     "PageImagePostprocessor": ("BaseNodePostprocessor", lambda: adapters.PageImagePostprocessor("glyph", dpi=96)),
+    "PageTagPostprocessor": ("BaseNodePostprocessor", adapters.PageTagPostprocessor),
     "PageModelLLM": ("LLM", lambda: adapters.PageModelLLM(_extractive(), max_tokens=99)),
     "GlyphLLM": ("FunctionCallingLLM", lambda: adapters.GlyphLLM(llm=adapters.PageModelLLM(_extractive()), min_tokens=99)),
 }
@@ -110,7 +111,9 @@ def test_a_component_has_the_base_class_and_name_that_llama_index_expects(name: 
     assert component.class_name() == name == component.to_dict()["class_name"]
 
 
-@pytest.mark.parametrize("name", ["GlyphReader", "PageNodeParser", "GlyphVectorStore", "PageImagePostprocessor"])
+@pytest.mark.parametrize(
+    "name", ["GlyphReader", "PageNodeParser", "GlyphVectorStore", "PageImagePostprocessor", "PageTagPostprocessor"]
+)
 def test_a_component_comes_back_from_its_dict_and_from_pickling(name: str) -> None:
     component = COMPONENTS[name][1]()
     assert type(component).from_dict(component.to_dict()).to_dict() == component.to_dict()

@@ -20,7 +20,7 @@ from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.query_engine import CitationQueryEngine, RetrieverQueryEngine
 from llama_index.core.response_synthesizers import ResponseMode
-from llama_index.core.schema import NodeWithScore
+from llama_index.core.schema import NodeWithScore, TextNode
 from llama_index.core.tools import QueryEngineTool
 
 from glyph_integrations import ExtractiveModel, Page, Renderer
@@ -32,7 +32,9 @@ from glyph_integrations.llama_index import (
     PageImagePostprocessor,
     PageModelLLM,
     PageNodeParser,
+    PageTagPostprocessor,
     citations_of,
+    page_of,
 )
 from glyph_integrations.reading import REGISTRY, Answer, TextPart, Turn
 
@@ -186,6 +188,47 @@ def test_a_multimodal_chat_engine_sends_pages_as_images(store: GlyphVectorStore)
         response = chat.chat(QUESTION)
     assert len(model.images()) == 2 and [turn.role for turn in model.calls[-1]] == ["system", "user", "assistant", "user"]
     assert citations_of(response)[0].verified
+
+
+@pytest.mark.parametrize("engine", [ContextChatEngine, CondensePlusContextChatEngine])
+async def test_context_chat_engines_send_tagged_pages_as_images(store: GlyphVectorStore, engine: Any) -> None:
+    model = Recorder()
+    chat = engine.from_defaults(
+        GlyphRetriever(store, similarity_top_k=2), llm=GlyphLLM(llm=PageModelLLM(model)),
+        node_postprocessors=[PageTagPostprocessor()], skip_condense=True,
+    )  # fmt: skip
+    streamed = chat.stream_chat(QUESTION)
+    assert "".join(streamed.response_gen)
+    streamed_async = await chat.astream_chat(QUESTION)
+    assert "".join([token async for token in streamed_async.async_response_gen()])
+    for response in (streamed, streamed_async, chat.chat(QUESTION), await chat.achat(QUESTION)):
+        retrieved = {n.node.node_id for n in response.source_nodes}
+        assert len(retrieved) == 2 and model.images() == retrieved
+        assert all(n.node.text not in model.words() for n in response.source_nodes)
+        citations = citations_of(response)
+        assert citations and citations[0].verified and citations[0].boxes
+    assert len(model.calls) == 4
+
+
+@pytest.mark.parametrize("multimodal", [True, False])
+@pytest.mark.parametrize("mode", WITH_CONTEXT)
+def test_every_mode_with_context_sends_tagged_pages_as_images(
+    nodes: list[NodeWithScore], mode: ResponseMode, multimodal: bool
+) -> None:
+    model = Recorder()
+    tagged = PageTagPostprocessor().postprocess_nodes(nodes[:2], query_str=QUESTION)
+    llm = GlyphLLM(llm=PageModelLLM(model))
+    response = get_response_synthesizer(llm=llm, response_mode=mode, multimodal=multimodal).synthesize(QUESTION, tagged)
+    escaped = mode == ResponseMode.SIMPLE_SUMMARIZE and not multimodal  # LlamaIndex writes the context as a list of strings
+    assert len(model.images()) == (0 if escaped else 2)
+    assert page_of(response.source_nodes[0]) == page_of(nodes[0])
+    if not escaped and mode != ResponseMode.REFINE:  # of a refinement the quoting model quotes the instructions
+        assert citations_of(response)[0].verified
+
+
+def test_a_node_that_holds_no_page_is_not_tagged() -> None:
+    plain = NodeWithScore(node=TextNode(text="A note."), score=0.5)
+    assert PageTagPostprocessor().postprocess_nodes([plain]) == [plain]
 
 
 def test_a_conversation_may_be_drawn_as_pages() -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .page_image import PageImagePostprocessor
     from .page_model_llm import PageModelLLM
     from .page_nodes import page_of
+    from .page_tag import PageTagPostprocessor
     from .page_tool import create_page_tool
     from .reader import GlyphReader
     from .retriever import GlyphRetriever
@@ -32,6 +33,7 @@ __all__ = [
     "PageImagePostprocessor",
     "PageModelLLM",
     "PageNodeParser",
+    "PageTagPostprocessor",
     "as_advisor",
     "as_page_asker",
     "citations_of",
@@ -50,6 +52,7 @@ _HOME = {
     "PageImagePostprocessor": "page_image",
     "PageModelLLM": "page_model_llm",
     "PageNodeParser": "node_parser",
+    "PageTagPostprocessor": "page_tag",
     "as_advisor": "tuning",
     "as_page_asker": "tuning",
     "citations_of": "citations",
