@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 
-_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "failed to allocate")
+_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "failed to allocate", "alloc_failed")
 
 
 def best_device() -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL.Image import Image
 
 from glyph_integrations import Page
 from glyph_integrations.errors import ModelError
@@ -39,3 +40,13 @@ class Counted:
 
     def embed_query(self, text: str) -> Any:
         return np.float32([[1, 2, 3, len(text)]])
+
+
+class Seeing(Counted):
+    """One that looks at pictures, too: at their size."""
+
+    def embed_images(self, images: Sequence[Image]) -> list[Any]:
+        return [np.float32([[*image.size, 1, 1]]) for image in images]
+
+    def embed_query(self, text: str | Image) -> Any:
+        return super().embed_query(text) if isinstance(text, str) else self.embed_images([text])[0]

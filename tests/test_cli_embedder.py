@@ -51,6 +51,12 @@ def test_another_embedder_than_the_indexs_is_refused(story: Path, minilm: Path) 
     assert not Path("new").exists()
 
 
+def test_an_index_of_words_is_not_gone_on_with_by_sight(story: Path) -> None:
+    ok("index", story, "-i", "words")
+    result = glyph("index", story, "-i", "words", "--by-sight")
+    assert result.exit_code == 2 and "make another index" in " ".join(result.stderr.replace("│", " ").split())
+
+
 def test_the_precision_of_vectors_is_chosen_once(story: Path) -> None:
     ok("index", story, "-i", "small", "--precision", "int8")
     ok("index", story, "-i", "small")

@@ -559,7 +559,7 @@ def test_eval_of_an_index_whose_model_is_not_there_measures_words_and_says_so(fo
 
 def test_eval_opens_the_index_of_a_visual_model_as_it_was_made(folder: Path, visual_checkpoint: Any) -> None:
     checkpoint = visual_checkpoint("colmodernvbert")
-    with PageIndex.open("seen", VisualEmbedder(checkpoint, device="cpu", pool=2, trim=False)) as index:
+    with PageIndex.open("seen", VisualEmbedder(checkpoint, device="cpu", pool=2, trim=False, page_pixels=90_000)) as index:
         index.add(pages()[:4])
     values = json.loads(ok("eval", "q.jsonl", "-i", "seen", "--json", "--tune", "--embedder", checkpoint))
     assert list(values["modes"]) == ["lexical", "dense", "hybrid"]

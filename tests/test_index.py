@@ -217,7 +217,7 @@ def test_a_filter_gives_exactly_k(mode: Mode, embedder: LexicalEmbedder | Letter
         {"k": 0}, {"k": -1}, {"k": True}, {"mode": "magic"}, {"filter": {"a": {"$near": 1}}}, {"filter": {"a": {}}},
         {"filter": {"a": {"$in": "abc"}}}, {"filter": {"a": [1]}}, {"filter": {"a": float("nan")}}, {"filter": {1: 1}},
         {"filter": {"glyph_lines": 1}}, {"filter": {"unknown": 1}}, {"query": np.ones(3, dtype=np.float32)},
-        {"query": np.full(8192, np.nan, dtype=np.float32)},
+        {"query": np.full(8192, np.nan, dtype=np.float32)}, {"query": ["river"]}, {"query": [[1.0, 2.0], [3.0]]},
     ],
 )  # fmt: skip
 def test_a_search_that_cannot_be_run_says_so(arguments: dict[str, object]) -> None:
@@ -225,6 +225,22 @@ def test_a_search_that_cannot_be_run_says_so(arguments: dict[str, object]) -> No
         index.add(TOWNS)
         with pytest.raises(QueryError):
             index.search(**{"query": "river", **arguments})  # type: ignore[arg-type]
+
+
+def test_one_string_is_not_taken_for_a_list_of_ids(index: PageIndex) -> None:
+    (first, *_) = index.add(TOWNS)
+    for ask in (index.delete, index.get, index.vectors):
+        with pytest.raises(QueryError, match="not one string"):
+            ask(first)
+    with pytest.raises(QueryError, match="not one string"):
+        index.search_many("river")
+    assert len(index) == len(TOWNS)
+
+
+def test_what_is_no_embedder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="'all-MiniLM-L6-v2' is no embedder"):
+        PageIndex.open(tmp_path / "index", "all-MiniLM-L6-v2")  # type: ignore[arg-type]
+    assert not (tmp_path / "index").exists()
 
 
 def test_bad_pages_are_refused_before_anything_is_written(index: PageIndex) -> None:

@@ -10,15 +10,24 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import pytest
 from test_index import TOWNS, Letters, page
 
 from glyph_integrations.errors import GlyphError, IndexCorruptError, IndexLockedError, IndexMismatchError
-from glyph_integrations.index import PageIndex
+from glyph_integrations.index import PageIndex, sealed, store
+from glyph_integrations.index import folder as folders
+from glyph_integrations.index.durable import Head
+from glyph_integrations.index.lock import WriteLock
+from glyph_integrations.index.record import Fields, Mark
+from glyph_integrations.index.sealed import sealing, unsealed
+from glyph_integrations.index.store import Store
+from glyph_integrations.index.vector_table import VectorTable
 from glyph_integrations.page import Page
 
 QUESTIONS = ("Which river is at Vienna?", "bears", "黑豹队", "Rhine")
@@ -206,7 +215,7 @@ def test_lost_and_cut_files_are_refused(folder: Path, damage: Callable[[Path], N
 def test_a_cut_write_ahead_log_is_refused(tmp_path: Path) -> None:
     with PageIndex.open(tmp_path / "index") as index:
         index.add([page(f"page {n}", number=n) for n in range(300)])
-        copy = shutil.copytree(tmp_path / "index", tmp_path / "copy")
+        copy = shutil.copytree(tmp_path / "index", tmp_path / "copy", ignore=shutil.ignore_patterns("bm25"))  # at work
     log = copy / "pages.sqlite-wal"
     log.write_bytes(log.read_bytes()[: log.stat().st_size // 2])
     with pytest.raises(IndexCorruptError, match="lost"):
@@ -326,7 +335,7 @@ def test_a_full_disk_is_an_error_and_loses_nothing(tmp_path: Path) -> None:
             assert set(index.sources().values()) <= {20}
 
 
-def test_one_process_writes_and_others_read_what_it_wrote(tmp_path: Path) -> None:
+def test_one_process_writes_and_others_read_what_it_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = """
     with PageIndex.open(sys.argv[1]) as index:
         for n, line in enumerate(sys.stdin):
@@ -346,6 +355,7 @@ def test_one_process_writes_and_others_read_what_it_wrote(tmp_path: Path) -> Non
             say(word)
             for mode in ("lexical", "dense"):
                 assert [hit.page.text for hit in reader.search(word, mode=mode)] == [word + "\n"]
+        monkeypatch.setattr(folders, "PATIENCE", 0.1)
         with pytest.raises(IndexLockedError, match="another process"):
             reader.add([page("mine")])
         with pytest.raises(IndexLockedError):
@@ -358,6 +368,97 @@ def test_one_process_writes_and_others_read_what_it_wrote(tmp_path: Path) -> Non
     with pytest.raises(IndexLockedError, match="another PageIndex"):
         PageIndex.open(tmp_path / "index").add([page("mine too")])
     reader.close()
+
+
+def test_a_writer_waits_while_a_reader_saves_what_it_derived(tmp_path: Path) -> None:
+    writer = PageIndex.open(tmp_path / "index")
+    lock = WriteLock(tmp_path / "index" / "lock")
+    lock.acquire()
+    saved = threading.Timer(0.3, lock.release)
+    saved.start()
+    assert len(writer.add([page("said")])) == 1
+    saved.join()
+    writer.close()
+
+
+def test_an_index_is_opened_while_another_process_writes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = PageIndex.open(folder, Letters())
+    mark, read, written = Store.mark, Head.read, [0]
+
+    def write() -> None:
+        if not written[0]:
+            written[0] = 1
+            writer.add([page("in between", f"{written}.txt")])
+
+    def marked(store: Store) -> Mark:
+        found = mark(store)
+        if store is not writer._store:
+            write()
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "mark", marked)
+        PageIndex.open(folder, Letters()).close()
+    assert written == [1]
+
+    def cut_short(path: Path) -> Head:
+        found = read(path)
+        if written == [1]:
+            written[0] = 2
+            for n in range(3):
+                writer.delete(writer.add([page(f"in between {n}", f"{n}.txt")]))
+            writer.compact()
+        return found
+
+    monkeypatch.setattr(store, "KEPT", 1)
+    monkeypatch.setattr(Head, "read", cut_short)
+    for doomed in writer.ids():
+        writer.delete([doomed])
+    PageIndex.open(folder, Letters()).close()
+    assert written == [2]
+    writer.close()
+
+
+def test_an_index_is_sound_while_another_process_writes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer, reader = PageIndex.open(folder, Letters()), PageIndex.open(folder, Letters())
+    answers(reader)
+    writer.add([page("before", "before.txt")])
+    scan, missing = Store.scan_fields, VectorTable.missing
+
+    def scanned(own: Store) -> Iterator[Fields]:
+        yield from scan(own)
+        if own is reader._store:
+            writer.add([page(f"in between {len(writer)}", f"{len(writer)}.txt")])
+
+    def looked(own: VectorTable, contents: Iterable[str]) -> set[str]:
+        if own is reader._store.vectors:
+            writer.delete_source("before.txt")
+        return missing(own, contents)
+
+    monkeypatch.setattr(Store, "scan_fields", scanned)
+    monkeypatch.setattr(VectorTable, "missing", looked)
+    assert reader.verify() == []
+    assert len(reader) == len(TOWNS) + 1
+    reader.close()
+    writer.close()
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_read_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "derived"
+
+    def save(body: bytes) -> None:
+        with sealing(path, b"magic", {}) as write:
+            write(body)
+
+    def opened(name: Path, mode: str) -> BinaryIO:
+        file = open(name, mode)  # noqa: SIM115
+        save(b"a later and longer state")
+        return cast(BinaryIO, file)
+
+    save(b"a state")
+    monkeypatch.setattr(sealed, "open", opened, raising=False)
+    with unsealed(path, b"magic") as (_, file):
+        assert file.read().startswith(b"a state")
 
 
 def test_a_reader_builds_what_is_derived_when_nobody_writes(folder: Path, truth: list[object]) -> None:

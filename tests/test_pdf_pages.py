@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from chat_server import chat_server, images_of
 from pdf_files import encrypted_pdf, ink_in, pages_pdf, paginate, show
+from PIL import Image
 
 from glyph_integrations import (
     ContextBuilder,
@@ -20,6 +24,7 @@ from glyph_integrations import (
     verify_answer,
 )
 from glyph_integrations.errors import DocumentError, PageFormatError
+from glyph_integrations.reading import Gate, PagePart, page_tag
 from glyph_integrations.sources.page_file import OPENED
 
 TWO = pages_pdf([show("Alpha beta gamma") + show("second line", y=680), show("Delta")])
@@ -143,6 +148,81 @@ def test_an_answer_cites_a_page_of_a_pdf(corpora: Path, renderer: Renderer) -> N
         citations = verify_answer(ExtractiveModel("glyph").read(turns).text, report.pages, renderer)
     assert citations and all(citation.verified and citation.boxes for citation in citations)
     assert all(ink_in(renderer.pixels(c.page), box) for c in citations if c.page for box in c.boxes)
+
+
+CHART = [  # bars of the same grey, told apart by their colours alone; and the same in black and a printer's black
+    b"".join(
+        show("Sales of the north and of the south, quarter by quarter, for some years", y=y, size=8) for y in range(9, 400, 9)
+    )
+    + b"%s rg 100 500 90 200 re f %s rg 300 500 90 120 re f" % colors
+    for colors in ((b"0.8 0 0", b"0 0.4 0"), (b"0 0 0", b"0.137 0.122 0.125"))
+]
+
+
+def drawn(data: bytes) -> tuple[str, tuple[Any, ...]]:
+    """The mode of a picture, and the values in both bars."""
+    image = Image.open(BytesIO(data))
+    return image.mode, tuple(image.getpixel((x * image.width // 600, 250 * image.height // 800)) for x in (145, 345))
+
+
+RED_AND_GREEN, BLACK = ("RGB", ((204, 0, 0), (0, 102, 0))), ("L", (0, 32))
+
+
+def test_pages_of_a_file_are_drawn_in_their_colours_and_cost_the_same(renderer: Renderer) -> None:
+    colored, black = paginate(renderer, pages_pdf(CHART))
+    gate = Gate("qwen2.5-vl", renderer)
+    for page, expected in ((colored, RED_AND_GREEN), (black, BLACK)):
+        part = PagePart(page)
+        assert drawn(renderer.png(page)) == drawn(gate.png(part)) == expected
+        assert gate.image(part).tobytes() == Image.open(BytesIO(gate.png(part))).convert(expected[0]).tobytes()
+        assert renderer.pixels(page).ndim == 2  # grey where it is not asked for
+    assert gate.image(PagePart(colored)).size == gate.image(PagePart(black)).size
+    assert gate.count([PagePart(colored)]) == gate.count([PagePart(black)])
+    assert len(renderer.png(colored)) < 2 * len(renderer.png(black))
+    strip = Image.open(BytesIO(renderer.png(colored, lines=(1, 2))))
+    assert strip.mode in ("L", "RGB") and strip.width == 600 and strip.height < 60
+
+
+async def test_both_frameworks_send_pages_of_a_file_in_their_colours(renderer: Renderer) -> None:
+    pytest.importorskip("langchain_core")
+    pytest.importorskip("llama_index.core")
+    from langchain_openai import ChatOpenAI
+    from llama_index.core.base.llms.types import ChatMessage
+    from llama_index.core.schema import NodeWithScore
+    from llama_index.llms.openai_like import OpenAILike
+
+    from glyph_integrations.langchain import ChatGlyph, page_content_blocks
+    from glyph_integrations.llama_index import GlyphLLM, GlyphSynthesizer, PageImagePostprocessor
+    from glyph_integrations.llama_index.page_nodes import page_node
+    from glyph_integrations.reading import REGISTRY
+
+    pages = paginate(renderer, pages_pdf(CHART))
+    REGISTRY.register(pages)
+    asked = "".join(map(page_tag, pages)) + "\n\nWhich bar is higher?"
+    nodes = [NodeWithScore(node=page_node(page), score=1.0) for page in pages]
+
+    def data_of(url: str) -> bytes:
+        return base64.b64decode(url.partition(",")[2])
+
+    with chat_server() as server:
+        chat = ChatGlyph(llm=ChatOpenAI(model="m", base_url=server.url, api_key="none"), vision="qwen3-vl", dpi=72)  # type: ignore[arg-type]
+        llm = OpenAILike(model="m", api_base=server.url, api_key="none", is_chat_model=True)
+        wrapped = GlyphLLM(llm=llm, vision="qwen3-vl", dpi=72)
+        chat.invoke(asked)
+        list(chat.stream(asked))
+        await chat.ainvoke(asked)
+        wrapped.chat([ChatMessage(role="user", content=asked)])
+        await wrapped.achat([ChatMessage(role="user", content=asked)])
+        GlyphSynthesizer(llm, "qwen3-vl", dpi=72).synthesize("Which bar is higher?", nodes)
+        assert len(server.requests) == 6
+        for request in server.requests:
+            sent = [data_of(url) for message in request["messages"] for url in images_of(message)]
+            assert [drawn(data) for data in sent] == [RED_AND_GREEN, BLACK]
+            assert [REGISTRY.page_of_png(data) for data in sent] == pages
+    blocks = [block["image_url"]["url"] for block in page_content_blocks(pages) if block["type"] == "image_url"]
+    assert [drawn(data_of(url)) for url in blocks] == [RED_AND_GREEN, BLACK]
+    shown: list[Any] = [n.node for n in PageImagePostprocessor("qwen3-vl", dpi=72).postprocess_nodes(nodes)]
+    assert [drawn(base64.b64decode(node.image)) for node in shown] == [RED_AND_GREEN, BLACK]
 
 
 async def test_langchain_loads_pages_of_a_pdf(tmp_path: Path) -> None:

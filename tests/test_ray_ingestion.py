@@ -11,11 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 from glyph_command import glyph, isolate, ok
-from ray_models import Counted
+from PIL import Image
+from ray_models import Counted, Seeing
 
-from glyph_integrations import PageIndex, PageStyle, Renderer, TextEmbedder, open_document
+from glyph_integrations import Page, PageIndex, PageStyle, Renderer, TextEmbedder, open_document
+from glyph_integrations.embedding import embed_picture
+from glyph_integrations.embedding.wordless import wordless
 from glyph_integrations.errors import DocumentError, MissingExtraError, ModelError
 from glyph_integrations.index.ray_ingestion import RayIngestion
+from glyph_integrations.picture import Picture
 
 RENDERER = Renderer(PageStyle(height=160))
 
@@ -130,6 +134,17 @@ def test_an_interrupted_run_goes_on_and_errors_are_our_own(cluster: Any, files: 
         list(workers.sync(index, files, RENDERER))
     with pytest.raises(DocumentError, match=r"absent\.txt"):  # what makes the model fails
         RayIngestion(partial(open_document, "absent.txt"), actors=1)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_an_embedder_that_looks_at_pictures_is_known_for_it_on_a_cluster(cluster: Any, tmp_path: Path) -> None:
+    scan = Page("", PageStyle(newline="keep"), (), picture=Picture("scan.png", "0" * 64, 0, 30, 20))
+    with RayIngestion(partial(Seeing, str(tmp_path)), actors=1) as workers:
+        assert workers.embedder is not None and wordless([scan], workers.embedder) == []
+        assert embed_picture(workers.embedder, Image.new("L", (30, 20))).tolist() == [[30, 20, 1, 1]]
+        assert [v.tolist() for v in workers.embedder.embed_images([Image.new("L", (3, 2))])] == [[[3, 2, 1, 1]]]
+    with RayIngestion(partial(Counted, str(tmp_path)), actors=1) as workers:
+        assert workers.embedder is not None and wordless([scan], workers.embedder) == [scan]
 
 
 @pytest.mark.slow

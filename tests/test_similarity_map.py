@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from visual_checkpoints import LATE, SINGLE
 
-from glyph_integrations import PageStyle, Renderer, VisualEmbedder, open_document, similarity_map
+from glyph_integrations import LexicalEmbedder, PageStyle, Renderer, VisualEmbedder, open_document, similarity_map
 from glyph_integrations.embedding import SimilarityMap
 from glyph_integrations.embedding.seen import Seen
 from glyph_integrations.embedding.similarity_map import patch_grid
@@ -119,11 +119,20 @@ def test_scans_and_pdf_pages_have_maps(visual_embedder: Load, corpora: Path) -> 
     assert found.heat()[:, 0].max() == 0  # margins were not shown
 
 
+def test_a_word_that_cannot_be_seen_is_framed_without_its_name(visual_embedder: Load) -> None:
+    found = SimilarityMap.of(visual_embedder("colqwen2"), "Who \u200b paid?", noise(200, 200))
+    assert "\u200b" in found.words and found.overlay().size == (200, 200)
+
+
 def test_what_has_no_map_is_refused(visual_embedder: Load) -> None:
     page = next(Renderer().paginate("words"))
     with pytest.raises(QueryError, match="one vector of a page"):
         similarity_map(visual_embedder(SINGLE), "Who?", page)
     embedder = visual_embedder("colpali")
+    with pytest.raises(QueryError, match="question is blank"):
+        similarity_map(visual_embedder("colpali"), " ", noise(200, 200))
+    with pytest.raises(QueryError, match="LexicalEmbedder does not tell"):
+        similarity_map(LexicalEmbedder(), "Who?", noise(200, 200))  # type: ignore[arg-type]
     with pytest.raises(QueryError, match="nothing on the page"):
         similarity_map(embedder, "Who?", Image.new("L", (99, 99), "white"))
     for word in ("Whom", 7):

@@ -226,11 +226,8 @@ def test_an_index_that_cannot_reach_the_recall_says_so(many: tuple[Given, list[P
         assert stats.nprobe == 1 and stats.recall < 1 and not stats.reached
 
 
-def test_training_waits_for_a_size_and_is_done_again_when_outgrown(
-    many: tuple[Given, list[Page]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_training_waits_for_a_size_and_is_done_again_when_outgrown(many: tuple[Given, list[Page]]) -> None:
     embedder, pages = many
-    monkeypatch.setattr("glyph_integrations.index.ann.GROWN", 2)
     with PageIndex.open(embedder=embedder, ann=Ann(threshold=1200)) as index:
         cells = []
         for start in range(0, 3000, 600):

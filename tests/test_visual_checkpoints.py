@@ -206,7 +206,7 @@ def test_models_of_captions_are_warned_of(visual_checkpoint: Any, caplog: pytest
 
 
 def test_wrong_options_are_refused_before_anything_is_loaded() -> None:
-    for options in ({"pool": 0}, {"pool": 99}, {"batch_pixels": 0}, {"page_pixels": 9}):
+    for options in ({"pool": 0}, {"pool": 99}, {"batch_pixels": 0}, {"page_pixels": 9}, {"device": []}):
         with pytest.raises(ValueError, match="must be"):
             VisualEmbedder("nowhere", **options)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
 from itertools import pairwise
@@ -18,7 +19,11 @@ from serving import serving
 from visual_checkpoints import ADAPTERS, LATE, SAVED, SINGLE
 
 from glyph_integrations import Page, PageIndex, PageStyle, Renderer, VisualEmbedder, open_document
+from glyph_integrations.accelerator import out_of_memory
 from glyph_integrations.embedding import Embedder
+from glyph_integrations.embedding.batches import Batches
+from glyph_integrations.embedding.encoders import THREADS, _Copies
+from glyph_integrations.embedding.picture_size import PictureSize
 from glyph_integrations.embedding.self_test import canary
 from glyph_integrations.errors import IndexMismatchError, ModelError, QueryError
 from glyph_integrations.rendering.rasterize_file import find_file, picture_pixels
@@ -107,6 +112,56 @@ def test_a_question_keeps_its_augmentation_tokens(visual_embedder: Load) -> None
     asked = visual_embedder("colmodernvbert").encode_question("Who paid?")
     assert asked.tokens is not None and len(asked.tokens) == len(asked.vectors)
     assert (asked.tokens == np.bincount(asked.tokens).argmax()).sum() == 10
+
+
+@pytest.mark.parametrize("family", [*LATE, "colqwen3"])
+def test_the_vectors_of_a_pages_text_are_the_same_beside_any_other_page(family: str, visual_checkpoint: Any) -> None:
+    embedder = VisualEmbedder(visual_checkpoint(family), device="cpu", text=True)
+    pages = [*small_pages(2), next(Renderer(SMALL).paginate("a word", "short.txt"))]
+    together = embedder.embed_pages(pages)
+    for page, vectors in zip(pages, together, strict=True):
+        assert np.allclose(embedder.embed_pages([page])[0], vectors, atol=1e-4)
+
+
+def test_a_picture_that_is_given_twice_is_embedded_once(visual_embedder: Load) -> None:
+    file = BytesIO()
+    Image.effect_noise((3000, 2000), 80).save(file, "PNG")
+    once = visual_embedder("colpali").embed_images([Image.open(file)])[0]
+    picture, other = Image.open(file), canvas()
+    found = visual_embedder("colpali").embed_images([picture, other] + [picture] * 7)  # not yet decoded
+    assert len(found) == 9 and not np.allclose(found[0], found[1])
+    assert all(np.array_equal(vectors, once) for vectors in (found[0], *found[2:]))
+
+
+def test_no_more_copies_of_a_processor_are_made_than_threads_can_use() -> None:
+    made: list[int] = []
+
+    def another(thing: int) -> int:
+        made.append(thing)
+        time.sleep(0.02)  # as large tokenizers take
+        return thing
+
+    copies = _Copies(1, another)
+
+    def use() -> None:
+        with copies.one() as thing:
+            assert thing == 1
+
+    threads = [threading.Thread(target=use) for _ in range(30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) <= THREADS
+
+
+def test_tiny_pictures_fill_a_batch_as_large_as_the_model_makes_them() -> None:
+    for size, most in ((PictureSize(1, 0, 2048), 1), (PictureSize(1, 0, 896), 9), (PictureSize(28, 768 * 784, 0), 488)):
+        batches = Batches("some model", [], 8_000_000, size.area)
+        cut = list(batches._cut([Image.new("RGB", (128, 128))] * 500))
+        assert max(map(len, cut)) == most and sum(map(len, cut)) == 500
+    page = PictureSize(1, 0, 2048)
+    assert page.area(2048, 1448) == 2048 * 1448 and page.area(2048, 2) == 2048 * 512
 
 
 def test_batches_and_devices_change_nothing(visual_checkpoint: Any, visual_embedder: Load) -> None:
@@ -284,6 +339,19 @@ def picture_of(page: Page, dpi: int) -> Image.Image:
 def colpali(visual_checkpoint: Any) -> VisualEmbedder:
     """One of its own, to be harmed."""
     return VisualEmbedder(visual_checkpoint("colpali"), device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("error", "short"),
+    [
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (MemoryError(), True),
+        (RuntimeError("CUDA error: device-side assert triggered"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_lack_of_memory_is_told_from_other_errors(error: Exception, short: bool) -> None:
+    assert out_of_memory(error) == short
 
 
 def hungry(embedder: VisualEmbedder, limit: int, error: type[Exception] = RuntimeError) -> None:

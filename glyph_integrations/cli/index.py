@@ -10,14 +10,13 @@ import typer
 
 from ..errors import DocumentError
 from . import upkeep
-from .embedder import EmbedderOption, new_embedder, recorded_or
+from .embedder import EmbedderOption, indexing_maker
 from .on_ray import RayOption, ingestion
 from .options import QuietOption, StyleOption, choose_style
 from .readings import EngineOption, OcrOption, chosen_engine, opened, record
 from .terminal import Terminal, counted
 
 if TYPE_CHECKING:
-    from ..embedding import Embedder
     from ..index import Synced
     from ..rendering import Renderer
 
@@ -87,11 +86,12 @@ def index(
     if ray and reader:
         raise typer.BadParameter("scans are read on this machine: index without --ray, or add --no-ocr", param_hint="--ray")
     done: dict[str, Synced] = {}
+    make = indexing_maker(embedder, by_sight, folder)
     with (
-        ingestion(ray, folder, embedder, by_sight) as workers,
+        ingestion(ray, make) as workers,
         PageIndex.open(
             folder,
-            workers.embedder if workers else _embedder(folder, embedder, by_sight),
+            workers.embedder if workers else make() if make else None,
             precision=precision,  # type: ignore[arg-type] # another word is refused there
         ) as index,
     ):
@@ -131,18 +131,6 @@ def index(
         terminal.warn(f"skipped: {reason}")
     if skipped[10:]:
         terminal.warn(f"skipped {len(skipped) - 10:,} more files that cannot be read")
-
-
-def _embedder(folder: Path, given: str | None, by_sight: bool) -> Embedder | None:
-    from ..index import PageIndex
-    from ..index.recorded import Absent
-
-    if not PageIndex.exists(folder):
-        return new_embedder(given, by_sight)
-    embedder = recorded_or(given, folder)
-    if isinstance(embedder, Absent):
-        raise typer.BadParameter(f"this index was made with {embedder.name!r}; name that model", param_hint="--embedder")
-    return embedder
 
 
 def _row(name: str, parts: Sequence[Synced]) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import queue
 import threading
 from collections import deque
@@ -15,14 +14,11 @@ from PIL import Image
 
 from ..accelerator import free_memory, out_of_memory
 from ..errors import ModelError
-from .encoders import Encoded, Encoder
+from .encoders import THREADS, Encoded, Encoder
 
 _log = logging.getLogger("glyph_integrations")
 _Given = TypeVar("_Given")
 _Made = TypeVar("_Made")
-THREADS = min(8, os.cpu_count() or 1)
-"""That draw, prepare and finish while a model runs."""
-
 _AHEAD = 3  # batches that are prepared at once; each takes some 100 MB
 
 
@@ -33,13 +29,15 @@ class Batches:
         name: of the model, for messages.
         encoders: the copies, one a device.
         pixels: of a batch, at most; a larger picture is one of its own.
+        area: pixels that the model makes of a picture, from its width and height.
 
     Attributes:
         pixels: the same; smaller once memory ran out.
     """
 
-    def __init__(self, name: str, encoders: Sequence[Encoder], pixels: int) -> None:
+    def __init__(self, name: str, encoders: Sequence[Encoder], pixels: int, area: Callable[[int, int], int]) -> None:
         self._name = name
+        self._area = area
         self._encoders = tuple(encoders)
         self._idle: queue.SimpleQueue[Encoder] = queue.SimpleQueue()
         for encoder in encoders:
@@ -102,10 +100,11 @@ class Batches:
         batch: list[Image.Image] = []
         largest = 0  # smaller ones are padded to it
         for image in images:
-            largest = max(largest, image.width * image.height)
+            area = self._area(*image.size)
+            largest = max(largest, area)
             if batch and largest * (len(batch) + 1) > self.pixels:
                 yield batch
-                batch, largest = [], image.width * image.height
+                batch, largest = [], area
             batch.append(image)
         if batch:
             yield batch
@@ -143,7 +142,7 @@ class Batches:
         del prepared
         free_memory()
         half = len(batch) // 2
-        pixels = half * max(image.width * image.height for image in batch)
+        pixels = half * max(self._area(*image.size) for image in batch)
         if pixels < self.pixels:
             self.pixels = pixels
             _log.warning("%s ran out of memory with %d pages at a time: going on with %d", self._name, len(batch), half)

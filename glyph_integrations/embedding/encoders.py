@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
 import queue
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -13,6 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .embedder import Vectors
+
+THREADS = min(8, os.cpu_count() or 1)
+"""That draw, prepare and finish while a model runs."""
 
 Tokens = NDArray[np.int64]
 """Ids of tokens."""
@@ -97,7 +102,9 @@ class RetrievalModel:
     def texts(self, texts: Sequence[str]) -> list[Encoded]:
         """See `Encoder`. The processor would put a question's prefix and padding around each."""
         with self._processors.one() as processor:
-            inputs = processor.tokenizer(list(texts), padding=True, return_tensors="pt")
+            # ColPali's: without them a word sees those after it only in a text that needs no padding
+            kinds = "token_type_ids" in processor.model_input_names
+            inputs = processor.tokenizer(list(texts), padding=True, return_token_type_ids=kinds, return_tensors="pt")
         return self.run(inputs)
 
 
@@ -149,23 +156,26 @@ _Thing = TypeVar("_Thing")
 
 
 class _Copies(Generic[_Thing]):
-    """Lends a thing to one thread at a time; to the next a copy. Processors hold state: a tokenizer its padding."""
+    """Lends a thing to one thread at a time; to the next a copy, of which there are no more than `THREADS`: that of a large
+    tokenizer takes half a second and some 50 MB. Processors hold state: a tokenizer its padding."""
 
     def __init__(self, thing: _Thing, another: Callable[[_Thing], _Thing]) -> None:
         self._thing, self._another = thing, another
+        self._turn = threading.Semaphore(THREADS)
         self._idle: queue.SimpleQueue[_Thing] = queue.SimpleQueue()
         self._idle.put(another(thing))  # the original is left alone: it is copied while others are in use
 
     @contextmanager
     def one(self) -> Iterator[_Thing]:
-        try:
-            thing = self._idle.get_nowait()
-        except queue.Empty:
-            thing = self._another(self._thing)
-        try:
-            yield thing
-        finally:
-            self._idle.put(thing)
+        with self._turn:
+            try:
+                thing = self._idle.get_nowait()
+            except queue.Empty:
+                thing = self._another(self._thing)
+            try:
+                yield thing
+            finally:
+                self._idle.put(thing)
 
 
 def _with_own_processor(model: Any) -> Any:

@@ -48,6 +48,13 @@ class PictureSize(NamedTuple):
             return cls(1, 0, 2 * max(side["height"], side["width"], side["shortest_edge"]))
         return cls(1, wanted, 0)
 
+    def area(self, width: int, height: int) -> int:
+        """About how many pixels a processor makes of a picture: it enlarges what is smaller than ``longest``, and a strip is
+        at least a row of tiles."""
+        if not self.longest:
+            return width * height
+        return self.longest * max(self.longest // 4, self.longest * min(width, height) // max(width, height))
+
     def scale(self, width: float, height: float) -> float:
         """How many times larger a picture should be."""
         if self.longest:

@@ -19,13 +19,15 @@ def pool_vectors(vectors: Vectors, factor: float) -> Vectors:
 
     Args:
         vectors: float32 [n, dim].
-        factor: 1 changes nothing.
+        factor: 1 or less changes nothing.
 
     Raises:
         MissingExtraError: scipy is not installed.
     """
+    if factor <= 1:
+        return vectors
     count = max(1, int(len(vectors) / factor))
-    if factor <= 1 or count >= len(vectors):
+    if count >= len(vectors):
         return vectors
     if count == 1:
         return unit(vectors.mean(axis=0, keepdims=True))

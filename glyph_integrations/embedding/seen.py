@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from ..errors import DocumentError, PictureSizeError
 from ..page import Page
 from ..rendering import Renderer
-from ..rendering.rasterize_file import find_file, picture_pixels
+from ..rendering.rasterize_file import find_file, picture_pixels, plain
 from ..sources.images import FORMATS, flat
 from .picture_size import PictureSize
 from .trim import Cut, Pixels, find_ink, paper_of
@@ -79,7 +79,7 @@ def see_image(image: Image.Image, size: PictureSize, trim: bool = True) -> Seen 
     except (OSError, ValueError, SyntaxError, EOFError) as error:  # Pillow reads a file when its pixels are asked for
         raise DocumentError(f"the picture cannot be decoded: {error}") from error
     times = math.isqrt(upright.width * upright.height // (4 * (size.pixels or size.longest**2)))
-    return _seen(_plain(np.asarray(upright.reduce(times) if times > 1 else upright)), size, trim, _LARGEST)
+    return _seen(plain(np.asarray(upright.reduce(times) if times > 1 else upright)), size, trim, _LARGEST)
 
 
 def read_picture(picture: Image.Image | str | PathLike[str] | bytes) -> Image.Image:
@@ -101,14 +101,7 @@ def read_picture(picture: Image.Image | str | PathLike[str] | bytes) -> Image.Im
 def _drawn(page: Page, renderer: Renderer, dpi: int) -> Pixels:
     if page.picture is None:
         return renderer.pixels(page, dpi)
-    return _plain(picture_pixels(page, page.picture, find_file(page.picture, renderer.root), dpi, color=True))
-
-
-def _plain(pixels: Pixels) -> Pixels:
-    """Grey values where no pixel has a colour."""
-    if pixels.ndim == 3 and all((pixels[..., 0] == pixels[..., channel]).all() for channel in (1, 2)):
-        return np.ascontiguousarray(pixels[..., 0])
-    return pixels
+    return picture_pixels(page, page.picture, find_file(page.picture, renderer.root), dpi, color=True)
 
 
 def _seen(pixels: Pixels, size: PictureSize, trim: bool, enlarged: float) -> Seen | None:

@@ -40,7 +40,8 @@ def similarity_map(
         Mode ``RGB``, at the size at which the page was drawn for the model. Save it as PNG.
 
     Raises:
-        QueryError: the model makes one vector of a page; there is nothing on the page; no such word.
+        QueryError: the question is blank; the model makes one vector of a page, or is not at hand; there is nothing on the
+            page; no such word.
         ModelError: how the model cuts a picture into cells is not known.
         DocumentError: the file of a page of a PDF or an image is not at hand.
     """
@@ -65,6 +66,10 @@ class SimilarityMap:
     @classmethod
     def of(cls, embedder: VisualEmbedder, query: str, page: Page | Image.Image) -> SimilarityMap:
         """The map of a question and a page; raises as `similarity_map`."""
+        if not isinstance(embedder, VisualEmbedder):
+            raise QueryError(f"{type(embedder).__name__} does not tell which vector is of which part; use a VisualEmbedder")
+        if not query.strip():
+            raise QueryError("the question is blank")
         if not embedder.late:
             raise QueryError(f"{embedder.name} makes one vector of a page, so no part of it has a similarity of its own")
         seen = embedder.see(page)
@@ -149,6 +154,8 @@ class SimilarityMap:
             box = self.best_place(number)
             draw.rectangle(box, outline=color, width=max(2, picture.width // 250))
             label = _label(word, picture.width)
+            if label is None:
+                continue
             left = max(0, min(box.left, picture.width - label.width))
             top = box.top - label.height if box.top >= label.height else min(box.bottom, picture.height - label.height)
             picture.paste(Image.new("RGB", label.size, color), (left, top))
@@ -224,9 +231,11 @@ def _decoded(tokenizer: Any, tokens: Tokens) -> str:
     return str(tokenizer.decode(tokens, clean_up_tokenization_spaces=False))
 
 
-def _label(word: str, width: int) -> Image.Image:
-    """A word, white on black, mode ``L``, about a 50th of a picture's width high."""
+def _label(word: str, width: int) -> Image.Image | None:
+    """A word, white on black, mode ``L``, about a 50th of a picture's width high; None if nothing of it can be seen."""
     style = PageStyle(crop_width=True, margin_x=2, margin_y=1, width=280)
-    page = next(Renderer(style).paginate(word))
+    page = next(Renderer(style).paginate(word), None)
+    if page is None:
+        return None
     picture = Renderer(style).draw(page, dpi=min(max(72, round(72 * width / 50 / 12)), 300))
     return picture.point(lambda value: 255 - value)

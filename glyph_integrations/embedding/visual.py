@@ -47,15 +47,16 @@ class VisualEmbedder:
     itself. When memory runs out, batches get smaller, and a log line says so.
 
     Args:
-        model: name or folder of a checkpoint; or a loaded ``MultiVectorEncoder`` or ``SentenceTransformer``.
+        model: name or folder of a checkpoint; or a loaded ``MultiVectorEncoder`` or ``SentenceTransformer``, which stays as and
+            where it is: ``device``, ``dtype``, ``revision`` and the last two are for others.
         device: ``cuda``, ``cuda:1``, ``mps``, ``cpu``; several for a copy of the model on each. None: the best there is.
         dtype: ``float32``, ``bfloat16`` or ``float16``. None: the checkpoint's own on an accelerator, else float32.
         batch_pixels: pixels of the pages that are embedded at once; at least one page is.
         page_pixels: pixels of a page at most. None: as many as the model takes, at most 1.8 million. Fewer are faster, make
             fewer vectors and read worse. Models of one size for all (ColPali) and of tiles (ColModernVBERT, ColSmol) resize
             pages anyway, so that it changes little for them.
-        pool: keep about one in so many of a page's vectors, see `pool_vectors`; from 2 to 4, or 1 to keep all.
-        trim: cut off margins and blank bands.
+        pool: keep about one in so many of a page's vectors, see `pool_vectors`; 2 to 4 are usual, 16 the most. 1 keeps all.
+        trim: cut off margins and blank bands. If not, a page with nothing on it has vectors like any other.
         text: add vectors of the page's text, by the same model, to those of its picture, so that a page is found by either. A
             small model gains much: ColModernVBERT from 53.2 to 62.6 nDCG@10 (ViDoRe V3.1, English); a large one nothing.
         renderer: draws the pages; for pages of files not opened in this process, one with a ``root``.
@@ -101,6 +102,8 @@ class VisualEmbedder:
         if batch_pixels < 1 or (page_pixels is not None and page_pixels < 4096):
             raise ValueError("batch_pixels must be at least 1, and page_pixels at least 4096 (64 x 64)")
         devices = [device] if device is None or isinstance(device, str) else list(device)
+        if not devices:
+            raise ValueError("device=[]: must be one or more")
         if isinstance(model, str | Path):
             source = Source(str(model), revision, local_files_only, trust_remote_code)
             encoders = [load_encoder(source, one, dtype) for one in devices]
@@ -109,7 +112,7 @@ class VisualEmbedder:
             encoders = [given_encoder(model)]
             name = name or type(model).__name__
         self._encoder = encoders[0]
-        self._batches = Batches(name, encoders, batch_pixels)
+        self._batches = Batches(name, encoders, batch_pixels, PictureSize.of(self._encoder.processor).area)
         self._size = PictureSize.of(self._encoder.processor, page_pixels)
         self._renderer = renderer or Renderer()
         self._progress = progress
@@ -157,7 +160,10 @@ class VisualEmbedder:
             DocumentError: the file of one is damaged.
             ModelError: the model failed.
         """
-        return self._embed(ahead(lambda image: see_image(image, self._size, self.trim), images), len(images))
+        own = {id(image): image for image in images}  # one given twice would be decoded by two threads at once
+        seen = ahead(lambda image: see_image(image, self._size, self.trim), own.values())
+        made = dict(zip(own, self._embed(seen, len(own)), strict=True))
+        return [made[id(image)] for image in images]
 
     def embed_query(self, text: str | Image.Image) -> Vectors:
         """A float32 array [n, dim], n at least 1, of a question or a picture.

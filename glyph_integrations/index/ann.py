@@ -19,7 +19,7 @@ Quantizer = Literal["fp16", "sq8", "pq"]
 LEAST = 1_000
 """Vectors below which there is nothing to train on."""
 
-GROWN = 8
+GROWN = 2
 """An index trained on so many times fewer vectors than it holds is trained again."""
 
 PER_CELL = 40

@@ -125,7 +125,7 @@ class Database:
             if any(word in message for word in ("full", "readonly", "unable to open", "I/O")):
                 raise GlyphError(f"{self.path}: {message}") from error
             raise IndexCorruptError(f"{self.path} is damaged: {message}; {ADVICE}") from error
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # a message may quote what is damaged, which is no text
             raise IndexCorruptError(f"{self.path} is damaged: {error}; {ADVICE}") from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from .record import Mark
 def replacing(path: Path, sync: bool = True) -> Iterator[BinaryIO]:
     """Write a file beside ``path`` that takes its place when the block ends without an error; on disk by then, unless told
     not to ``sync``."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         with open(temporary, "wb") as file:
             yield file

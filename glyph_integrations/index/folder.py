@@ -18,6 +18,9 @@ from .store import SCHEMA, Store
 CHECKED = 256 * 2**20
 """A database of up to so many bytes has its structure checked on opening; a larger one only by `PageIndex.verify`."""
 
+PATIENCE = 5.0
+"""Seconds that a writer waits for the lock: a process that only reads holds it while it saves what it derived."""
+
 
 class IndexFolder:
     """Where an index lives: ``pages.sqlite`` and ``head.json`` are the truth; what is in `derived` may be deleted while the
@@ -40,12 +43,12 @@ class IndexFolder:
         """Take the write lock, to keep it until `let_go`; nothing happens when that was done before.
 
         Raises:
-            IndexLockedError: another process, or another `PageIndex`, writes.
+            IndexLockedError: another process, or another `PageIndex`, writes, and still does after `PATIENCE`.
             GlyphError: the folder cannot be written.
         """
         if not self.claimed:
             try:
-                self.lock.acquire()
+                self.lock.acquire(wait=PATIENCE)
             except OSError as error:
                 raise GlyphError(f"{self.path} cannot be written: {error.strerror or error}") from error
             self.claimed = True
@@ -140,7 +143,10 @@ def open_truth(
     Raises:
         QueryError: a precision that cannot be.
         IndexMismatchError, IndexCorruptError: as `PageIndex.open`.
+        TypeError: no embedder.
     """
+    if not (embedder is None or hasattr(embedder, "embed_pages")):
+        raise TypeError(f"{embedder!r:.100} is no embedder; give a TextEmbedder or VisualEmbedder, or None for words alone")
 
     def made_with(name: str, kept: Precision) -> Made:
         maker = embedder or LexicalEmbedder()

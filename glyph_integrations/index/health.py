@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,37 +81,46 @@ def problems(
     """See `PageIndex.verify`."""
     found: list[str] = []
     try:
-        with progress_bar("Verifying", store.count(), progress) as seen:
+        with progress_bar("Verifying", store.count(), progress) as seen, store.snapshot():
             found += store.problems(store.made().form, embedder.stored, seen)
         store.check_promise()
         if not found:  # else what is derived says the same again
-            found += _damaged(folder, ranking) if folder else ()
-            found += ranking.problems()
+            ranking.bm25.wait()
+            with _alone(folder) as alone:
+                found += _damaged(folder, ranking) if folder and alone else ()
+                found += ranking.problems(alone)
     except IndexCorruptError as error:
         found.append(str(error))
     return found
 
 
+@contextmanager
+def _alone(folder: IndexFolder | None) -> Iterator[bool]:
+    """Whether no other process may change derived files while the block lasts."""
+    alone = True
+    with ExitStack() as stack:
+        if folder:
+            try:
+                stack.enter_context(folder.lock.holding())
+            except IndexLockedError:
+                alone = False
+            except OSError:  # nobody can
+                pass
+        yield alone
+
+
 def _damaged(folder: IndexFolder, ranking: Ranking) -> Iterator[str]:
     """Derived files that fail their checksums; each is built again as soon as it is needed."""
-    ranking.bm25.wait()
-    with ExitStack() as stack:
+    for path in folder.derived:
         try:
-            stack.enter_context(folder.lock.holding())
-        except IndexLockedError:  # another process may be changing them just now
-            return
-        except OSError:  # nobody can
+            if path != folder.words:
+                check_sealed(path)
+            elif ranking.bm25.recorded:
+                check_files(path)
+        except FileNotFoundError:
             pass
-        for path in folder.derived:
-            try:
-                if path != folder.words:
-                    check_sealed(path)
-                elif ranking.bm25.recorded:
-                    check_files(path)
-            except FileNotFoundError:
-                pass
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                yield f"{path.name}: {error}; it is built again from the pages"
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            yield f"{path.name}: {error}; it is built again from the pages"
 
 
 def _size(path: Path) -> int:

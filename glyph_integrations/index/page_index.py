@@ -117,13 +117,13 @@ class PageIndex:
         existed. Unknown ids are ignored. The filter ``{}`` matches every page.
 
         Raises:
-            QueryError: neither ids nor a filter, or a filter that cannot be read; see `search`.
+            QueryError: neither ids nor a filter, one string for ids, or a filter that cannot be read; see `search`.
             IndexLockedError: another process is writing.
         """
         if ids is None and filter is None:
             raise QueryError("delete needs ids or a filter; to delete every page, give the filter {}")
         condition = None if filter is None else parse_filter(filter)
-        ids = None if ids is None else list(dict.fromkeys(ids))
+        ids = None if ids is None else list(dict.fromkeys(_several(ids)))
         with self._writing():
             rows = None if ids is None else set(self._store.rows_of(ids).values())
             if condition is not None:
@@ -149,9 +149,10 @@ class PageIndex:
         """The pages with these ids, in that order; ids that are not there are skipped.
 
         Raises:
+            QueryError: one string for ids.
             IndexCorruptError: a row failed its checksum.
         """
-        ids = list(ids)
+        ids = _several(ids)
         with self._reading():
             rows = self._store.rows_of(ids)
             records = self._store.records(rows.values())
@@ -193,8 +194,13 @@ class PageIndex:
             return self._store.sources()
 
     def vectors(self, ids: Iterable[str]) -> list[Vectors]:
-        """The vectors, float32 [n, dim], of the pages with these ids, in that order; ids that are not there are skipped."""
-        ids = list(ids)
+        """The vectors, float32 [n, dim], of the pages with these ids, in that order; ids that are not there are skipped.
+
+        Raises:
+            QueryError: one string for ids.
+            IndexCorruptError: a row failed its checksum.
+        """
+        ids = _several(ids)
         found = self._vectors_of(ids)
         return [found[page_id] for page_id in ids if page_id in found]
 
@@ -265,6 +271,8 @@ class PageIndex:
         """`search` for each of several queries, with the same arguments and errors; quicker than one after the other, for FAISS
         is asked once for all, on all cores."""
         check_k(k)
+        if isinstance(queries, str):  # its letters would be asked for
+            raise QueryError(f"search_many takes a list of queries, not one string; give [{queries!r:.100}]")
         return self._search([Question.of(query, mode, self.embedder, weight) for query in queries], k, filter)
 
     def _search(self, questions: Sequence[Question], k: int, filter: Mapping[str, Any] | None) -> list[list[PageHit]]:
@@ -330,7 +338,8 @@ class PageIndex:
 
     def verify(self, progress: bool | None = False) -> list[str]:
         """Read and check everything: rows, vectors, log of changes, derived files. Returns the problems found, one line each.
-        With ``progress``, a bar on standard error; None shows it if that is a terminal."""
+        Files that another process may be changing, since it writes, are not looked at. With ``progress``, a bar on standard
+        error; None shows it if that is a terminal."""
         with self._reading():
             return problems(self._store, self._ranking, self.embedder, self._folder, progress)
 
@@ -392,6 +401,12 @@ class PageIndex:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _several(ids: Iterable[str]) -> list[str]:
+    if isinstance(ids, str):  # its letters would be looked for, in vain
+        raise QueryError(f"ids are a list, not one string; give [{ids!r:.100}]")
+    return list(ids)
 
 
 def _let_go(store: Store, ranking: Ranking, folder: IndexFolder | None) -> None:

@@ -56,7 +56,10 @@ class Question(NamedTuple):
 
 
 def _given_vectors(query: Vectors, embedder: Embedder) -> Vectors:
-    array = np.atleast_2d(np.asarray(query, dtype=np.float32))
+    try:
+        array = np.atleast_2d(np.asarray(query, dtype=np.float32))
+    except (TypeError, ValueError) as error:
+        raise QueryError(f"a query is a string, or vectors of numbers in one array, not {query!r:.100}") from error
     if array.ndim != 2 or array.shape[1] != embedder.dim or not len(array) or not np.isfinite(array).all():
         shape = f"[n, {embedder.dim}]"
         raise QueryError(f"query vectors of shape {np.shape(query)}: expected finite numbers in {shape}, n at least 1")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -212,21 +212,24 @@ class Ranking:
             self._save_fields()
         return self._fields
 
-    def problems(self) -> list[str]:
-        """What is wrong with what is derived. Vectors are looked at only where they were derived before."""
-        problems = []
+    def problems(self, alone: bool = True) -> list[str]:
+        """What is wrong with what is derived. Vectors are looked at only where they were derived before, and BM25 only if no
+        other process may be changing it (``alone``)."""
+        with self._store.snapshot():
+            return list(self._problems(alone))
+
+    def _problems(self, alone: bool) -> Iterator[str]:
         rows = {fields.row for fields in self._store.scan_fields()}
-        if self.words().rows() != rows:
-            problems.append("BM25 does not hold the stored pages; close the index and delete its folder 'bm25'")
+        if alone and self.words().rows() != rows:
+            yield "BM25 does not hold the stored pages; close the index and delete its folder 'bm25'"
         derived = (self._dense is not None and self._dense.mark != START) or (self._folder and self._folder.vectors.exists())
         if derived:
             found = set(self.vectors().rows().tolist())
             if not found <= rows or any(self._has_vectors(row) for row in rows - found):
-                problems.append("the vector index does not hold the stored pages; close the index and delete 'vectors.faiss'")
+                yield "the vector index does not hold the stored pages; close the index and delete 'vectors.faiss'"
         derived = self._fields is not None or (self._folder and self._folder.fields.exists())
         if derived and set(self.fields().rows().tolist()) != rows:
-            problems.append("the index of metadata does not hold the stored pages; close the index and delete 'fields.bin'")
-        return problems
+            yield "the index of metadata does not hold the stored pages; close the index and delete 'fields.bin'"
 
     def stop(self) -> None:
         """Give up what goes on in the background."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ..embedding import Embedder
 from ..embedding.embedder import Metric, Vectors
@@ -19,6 +19,9 @@ from ..sources import open_document
 from .intake import Synced
 from .log import PORTION
 from .page_index import PageIndex
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 _RETRIES = 3  # of a worker that was lost: killed, out of memory, on a machine that went away
 _AHEAD = 4 * PORTION  # pages that are laid out and embedded before they are written
@@ -198,6 +201,8 @@ class RayEmbedder:
         self.metric: Metric
         self.stored: bool
         self.name, self.revision, self.dim, self.metric, self.stored, self._sees = described
+        if self._sees:
+            self.embed_images = self._embed_images  # by which one that looks at pictures is known
 
     def start(self, pages: Sequence[Page], data: Any = None) -> None:
         """Begin to embed pages in one call; ``data`` refers to the file that they are drawn from, if any."""
@@ -218,8 +223,12 @@ class RayEmbedder:
         self.start(others)
         return [self._vectors(self._begun[page.content_hash]) for page in pages] if self.stored else self._now(pages)
 
-    def embed_query(self, text: str) -> Vectors:
-        """A float32 array [n, dim]."""
+    def _embed_images(self, images: Sequence[Image]) -> list[Vectors]:
+        found: list[Vectors] = _result(self._ray, self._actors[0].embed_images.remote(list(images)), "embedding pictures")
+        return found
+
+    def embed_query(self, text: str | Image) -> Vectors:
+        """A float32 array [n, dim], of a question, or of a picture where the embedder takes one."""
         found: Vectors = _result(self._ray, self._actors[0].embed_query.remote(text), "embedding a question")
         return found
 
@@ -274,6 +283,10 @@ class _Actor:
         if data is not None:
             open_document(data, name=pages[0].source)  # keeps the file for drawing
         return self._embedder.embed_pages(pages)
+
+    def embed_images(self, images: list[Image]) -> list[Vectors]:
+        found: list[Vectors] = cast(Any, self._embedder).embed_images(images)
+        return found
 
     def embed_query(self, text: str) -> Vectors:
         return self._embedder.embed_query(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -66,7 +67,7 @@ def check_sealed(path: Path) -> None:
 
 
 def _check(path: Path, file: BinaryIO) -> None:
-    left, crc = path.stat().st_size - _LENGTH.size, 0
+    left, crc = os.fstat(file.fileno()).st_size - _LENGTH.size, 0  # not of the path: another file may stand there by now
     while left > 0 and (block := file.read(min(left, _BLOCK))):
         crc = zlib.crc32(block, crc)
         left -= len(block)

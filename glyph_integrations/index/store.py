@@ -105,8 +105,11 @@ class Store:
         head = Head.read(self._head)  # before the database, which only goes forward
         if head.name != self.made().name:
             raise IndexCorruptError(f"{self._head} belongs to another index; restore the whole folder from one copy")
-        mark, pages = self.mark(), self.count()
-        if not self.knows(head.mark) or (mark == head.mark and pages != head.pages):
+        with self.snapshot():  # else another process may write between two of these
+            mark, pages, known = self.mark(), self.count(), self.knows(head.mark)
+        if not known or (mark == head.mark and pages != head.pages):
+            if Head.read(self._head) != head:  # another process wrote, and cut the log short
+                return self.check_promise()
             raise IndexCorruptError(
                 f"{self._path} has lost something: it ends at change {mark.seq} with {pages} pages, but change {head.mark.seq} "
                 f"with {head.pages} pages was written; {ADVICE}"

@@ -52,7 +52,7 @@ class VectorStats(NamedTuple):
         quantizer: how a vector is kept in memory.
         nlist, nprobe: cells, and how many are searched; 0 when flat.
         recall: share of the ten best pages that the whole search finds, measured against comparing with every stored vector
-            when it was trained; 1 when flat.
+            when it was trained, with as many cells searched as then; 1 when flat.
         reached: whether that is the recall that was wanted.
         training: whether an index is being trained in the background.
     """

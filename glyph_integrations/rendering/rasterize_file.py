@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from ..errors import DocumentError
 from ..page import Box, Page, Scalar
@@ -22,6 +23,7 @@ from ..style import PageStyle
 _log = logging.getLogger("glyph_integrations")
 _MAX_PIXELS = 99_000_000  # so that padding does not lift it over 100 million
 _LONGEST_SIDE = 30_000
+_FAINT = 8  # of 255 that the channels of a grey may differ
 
 
 def file_pages(document: SourceDocument, style: PageStyle, source: str, metadata: dict[str, Scalar]) -> Iterator[Page]:
@@ -85,7 +87,7 @@ def picture_boxes(page: Page, picture: Picture, start: int, end: int, dpi: int) 
 
 
 def picture_pixels(page: Page, picture: Picture, file: PageFile, dpi: int, color: bool = False) -> npt.NDArray[np.uint8]:
-    """``uint8[height, width]`` grey values of the picture, or ``uint8[height, width, 3]`` with ``color``.
+    """``uint8[height, width]`` grey values of the picture; with ``color``, ``uint8[height, width, 3]`` where it has colours.
 
     Raises:
         DocumentError: the file cannot be drawn.
@@ -95,7 +97,16 @@ def picture_pixels(page: Page, picture: Picture, file: PageFile, dpi: int, color
     if (got := 72 * _scale(picture, dpi)) < 0.99 * dpi:
         size = f"{picture.width:g} x {picture.height:g} points"
         _log.warning("%s is %s: drawn at %.3g dpi in place of %d", label, size, got, dpi)
-    return np.asarray(file.draw(picture.index, width, height, page.source or "the file", color))
+    return plain(np.asarray(file.draw(picture.index, width, height, page.source or "the file", color)))
+
+
+def plain(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Grey values where no pixel has a colour that shows: channels up to 8 of 255 apart are those of a printer's black."""
+    if pixels.ndim == 2:
+        return pixels
+    red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
+    apart = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
+    return pixels if apart.max(initial=0) > _FAINT else np.asarray(Image.fromarray(pixels).convert("L"))
 
 
 def find_file(picture: Picture, root: Path | None) -> PageFile:
