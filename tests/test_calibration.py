@@ -101,6 +101,17 @@ def test_one_misread_string_is_enough_not_to_trust_them() -> None:
     assert any(not string.exact and string.read for string in found.strings)
 
 
+def test_a_string_with_a_character_too_many_is_not_exact() -> None:
+    class Stutterer(Reader):
+        def _found(self, text: str, question: str) -> str:
+            found = super()._found(text, question)
+            return found if "called" in question else f"It is {found}{found[-1]}."
+
+    assert not any(string.exact for string in calibrate(Stutterer(0)).strings)
+    with pytest.raises(ValueError, match="choose en or zh"):
+        calibrate(Reader(0), language="de")  # type: ignore[arg-type]
+
+
 def test_a_model_that_refuses_pictures_but_answers_text_is_told_from_a_server_that_is_gone() -> None:
     found = calibrate(Reader(0, refuses=True))
     assert not found.reads_pages and "takes no images" in found.reason

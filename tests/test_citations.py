@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from glyph_integrations.page import Page
-from glyph_integrations.reading import Citation, verify_answer
+from glyph_integrations.reading import Citation, ContextBuilder, verify_answer
+from glyph_integrations.reading.results import answer_results
 from glyph_integrations.rendering import Renderer
 from glyph_integrations.style import PageStyle
 
@@ -293,6 +294,14 @@ def test_a_chinese_misread_is_repaired() -> None:
 )
 def test_answers_without_quotations_have_no_citations(answer: str) -> None:
     assert verify_answer(answer, PAGES, RENDERER) == []
+
+
+@pytest.mark.parametrize("answer", ["“" * 20_000, "»„" * 10_000, '"' * 20_000, '"\n\n' * 7000, "[" * 200_000])
+def test_an_answer_that_has_run_wild_is_checked_at_once(answer: str) -> None:
+    started = time.perf_counter()
+    report = ContextBuilder("glyph").build("Who?", PAGES)[1]
+    assert answer_results(answer, report)["citations"] == [] or answer[0] == '"'
+    assert time.perf_counter() - started < 2
 
 
 def test_nothing_resolves_without_pages() -> None:

@@ -41,7 +41,7 @@ from glyph_integrations.llama_index import (
     citations_of,
 )
 from glyph_integrations.llama_index.page_image import PageImageBlock
-from glyph_integrations.reading import REGISTRY, Answer, PagePart, PicturePart, Turn, page_tag
+from glyph_integrations.reading import REGISTRY, Answer, OpaquePart, PagePart, PicturePart, Turn, page_tag
 
 TOPICS = ("for", "while", "try", "with", "naming", "formatstrings", "strings", "objects", "types", "specialnames")
 # paragraphs in one line each, so that pages are dense enough to be cheaper as images
@@ -487,6 +487,17 @@ def test_a_glyph_llm_refuses_models_that_drop_images_and_keeps_settings() -> Non
         GlyphLLM(llm=inner).chat_with_tools([], user_msg="x")
 
 
+def test_a_model_that_nothing_is_known_of_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    from llama_index.llms.openai_like import OpenAILike
+
+    inner = OpenAILike(model="acme/unheard-of", is_chat_model=True, api_key="none")
+    with caplog.at_level("WARNING"):
+        for _ in range(3):
+            GlyphLLM(llm=inner)
+            GlyphSynthesizer(inner)
+    assert caplog.text.count("no vision profile for model 'acme/unheard-of'") == 1
+
+
 async def test_around_a_page_model_no_picture_is_drawn(pages: list[Page], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Renderer, "png", lambda *a, **k: pytest.fail("drew a PNG"))
     model = Recorder()
@@ -509,6 +520,14 @@ def test_an_image_drawn_here_is_a_page_again_and_any_other_a_picture(pages: list
         [[turn]] = model.calls
         assert PicturePart(dot.getvalue(), "image/png") in turn.parts
         assert citations_of(response)[0].page == pages[0]
+
+
+@pytest.mark.parametrize("url", ["data:image/png;base64,", "data:image/png;base64,!!!"])
+def test_an_image_without_bytes_is_left_to_the_model(url: str) -> None:
+    block = ImageBlock(url=url)
+    model = Recorder()
+    PageModelLLM(model).chat([ChatMessage(role="user", blocks=[block, TextBlock(text="Hm?")])])
+    assert model.calls[0][0].parts[0] == OpaquePart(block)
 
 
 def test_images_by_path_are_not_opened(tmp_path: Any, pages: list[Page]) -> None:

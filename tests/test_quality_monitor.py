@@ -16,7 +16,7 @@ from glyph_integrations import ContextBuilder, ExtractiveModel, Page, PageStyle,
 from glyph_integrations.errors import DocumentError
 from glyph_integrations.ocr import Stretch
 from glyph_integrations.reading import Gate, PagePart, Prompt, TextPart, Turn
-from glyph_integrations.tuning.prometheus import BUCKETS
+from glyph_integrations.tuning.tally import BUCKETS
 
 STYLE = PageStyle(height=160)
 TEXT = "The ferry crossed the grey water twice a day, and nobody on the island counted the passengers. " * 90
@@ -203,7 +203,38 @@ async def test_both_frameworks_can_be_watched_and_counting_tokens_is_no_sending(
         await GlyphSynthesizer(model, monitor=monitor).asynthesize("Who counted the passengers?", [node])
         assert monitor.counts.seen == 7
         assert copy.deepcopy(monitor) is monitor
-    assert pickle.loads(pickle.dumps(QualityMonitor(0.5, Engine()))).rate == 0.5
+
+
+def test_another_process_watches_with_the_same_settings() -> None:
+    shown = pages()[:6]
+    with QualityMonitor(0.5, Engine("x"), warn_above=9.0, waiting=3, worst=2, seed=7) as first:
+        second = pickle.loads(pickle.dumps(first))
+        for monitor in (first, second):
+            for _ in range(4):
+                ask(monitor, shown[:3])
+                assert monitor.wait(20)
+        assert second.counts == first.counts and second.worst == first.worst and len(second.worst) == 2
+        assert second.total.pages > 2 and second.total.misread == 0
+        second.close()
+
+
+def test_a_page_that_comes_while_the_monitor_is_closed_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monitor = QualityMonitor(1, Engine("x"))
+    ask(monitor, pages()[:1])
+    assert monitor.wait(20)
+
+    def closing() -> float:
+        closer = threading.Thread(target=monitor.close)
+        closer.start()
+        closer.join(0.3)
+        return 0.0
+
+    monkeypatch.setattr(monitor._dice, "random", closing)
+    ask(monitor, pages()[:1])
+    assert monitor.wait(5)
+    assert (monitor.counts.sampled, monitor.total.pages + monitor.counts.dropped) == (2, 2)
+    ask(monitor, pages()[:1])
+    assert monitor.counts.seen == 2  # nothing is watched any more
 
 
 @pytest.mark.parametrize("settings", [{"rate": 1.5}, {"rate": -1}, {"waiting": 0}, {"worst": 0}])

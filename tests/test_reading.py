@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from token_cost import cost
 
-from glyph_integrations.errors import BudgetError, UnknownModelError
+from glyph_integrations.errors import BudgetError, StyleError, UnknownModelError
 from glyph_integrations.page import Page, PageHit
 from glyph_integrations.reading import (
     REGISTRY,
@@ -208,6 +208,9 @@ def test_impossible_settings_are_refused() -> None:
         prompt(draw_text="all")
     with pytest.raises(ValueError, match="budget=-1"):
         prompt(budget=-1)
+    for make in (builder, prompt):
+        with pytest.raises(StyleError, match="dpi=5000"):
+            make(dpi=5000)
 
 
 EXACT = "The parcel was logged as 550e8400-e29b-41d4-a716-446655440000 on 2024-03-17 and cost $1,204.50 in all. "

@@ -18,6 +18,7 @@ import pytest
 from glyph_command import CHINESE, error_of, files_in, glyph, isolate, ok
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pdf_files import pages_pdf, show
 from PIL import Image
 
 from glyph_integrations import PageStyle, Renderer, VisionProfile, export_pairs
@@ -121,6 +122,15 @@ def test_tar_shards_hold_samples_that_a_reader_of_webdataset_groups(documents: P
                 row = json.load(tar.extractfile(values))  # type: ignore[arg-type]
                 assert row["conversations"][1]["value"] == tar.extractfile(text).read().decode()  # type: ignore[union-attr]
     assert keys == [f"{n:08}" for n in range(manifest.pairs)]
+
+
+def test_every_page_that_is_passed_over_is_counted(tmp_path: Path) -> None:
+    words = show("The keeper of the lamp wrote a line into his log every night of that winter.")
+    (tmp_path / "a.pdf").write_bytes(pages_pdf([words, b"1 0 0 rg 0 0 99 99 re f", words, b"", b""]))
+    for shard in (1, 2, 3):
+        manifest = export_pairs([tmp_path / "a.pdf"], tmp_path / f"out{shard}", shard=shard)
+        assert (manifest.pairs, sum(made.skipped for made in manifest.shards)) == (2, 3)
+        assert Manifest.read(tmp_path / f"out{shard}") == manifest and verify_pairs(tmp_path / f"out{shard}") == []
 
 
 @pytest.mark.parametrize("format", ["sharegpt", "webdataset"])

@@ -42,6 +42,7 @@ from glyph_integrations.tuning import (
 )
 from glyph_integrations.tuning.legibility import drawn_text, normalize
 from glyph_integrations.tuning.style_search import FAILURES, START
+from glyph_integrations.vision import Calibration
 
 pytest.importorskip("optuna", reason="the extra tuning is not installed")
 
@@ -134,6 +135,9 @@ def test_a_space_is_data(tmp_path: Path) -> None:
         ({"dpi": {"low": 72, "high": 96, "step": 0}}, "no range"),
         ({"dpi": {"low": 72, "high": 96, "step": 1e-9}}, "10,000 steps"),
         ({"dpi": [5]}, "dpi=5"),
+        ({"width": {"low": 1, "high": 5, "step": 0}}, "width: .* is no range"),
+        ({"dpi": {"low": 72, "high": 10**400, "step": 1}}, "has numbers"),
+        ({"dpi": [10**400]}, "give a list"),
         ({"align": ["diagonal"]}, "diagonal"),
         ({"theme": ["sepia"]}, "light and dark"),
         ({"font_size": "9"}, "give a list"),
@@ -145,7 +149,10 @@ def test_a_space_that_cannot_be_says_why(data: dict[str, Any], said: str) -> Non
         SearchSpace.from_dict(data)
 
 
-@given(st.dictionaries(st.sampled_from([*SearchSpace().axes, "sparkle"]), st.none() | st.booleans() | st.floats() | st.text()))
+VALUES = st.none() | st.booleans() | st.floats() | st.integers() | st.just(10**400) | st.text() | st.lists(st.integers())
+
+
+@given(st.dictionaries(st.sampled_from([*SearchSpace().axes, "sparkle"]), VALUES))
 def test_proposals_are_styles_of_the_space_or_refused(proposal: dict[str, Any]) -> None:
     space = SearchSpace()
     whole = {**space.nearest(PageStyle()), **proposal}
@@ -190,6 +197,10 @@ def test_documents_that_hold_nothing_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="passages=0"):
         Sample.of([TEXT], passages=0)
     assert Sample.of(["A"]).passages == ((0, 0, 1),)
+    many = Sample.of([FILLER * 200] * 300)  # pages are full however many documents there are
+    assert len(many.documents) == 10 and len(many.text) > 95_000
+    assert len(Sample.of(["A short note."] * 300).documents) == 300
+    assert many.others(4).documents == many.documents
     markdown = tmp_path / "a.md"
     markdown.write_text("# Title\n\n" + "Some **bold** words that go on. " * 9000)
     sample = Sample.of([open_document(markdown)])
@@ -335,13 +346,24 @@ def test_budgets_are_kept(caplog: pytest.LogCaptureFixture) -> None:
     list(search.run(calls=17))
     assert len(search.trials) == 17 and search.stopped == "17 calls were made"
     list(search.run(evaluations=30))  # more can be had
-    assert len(search.trials) == 30
+    assert len(search.trials) == 30 == search.calls
+    assert not list(search.run(evaluations=20)) and search.stopped == "30 styles were scored"
+    with pytest.raises(BudgetError, match="0 styles were scored"):
+        list(StyleSearch(story(), ByPixels(), space=SMALL).run(evaluations=0))
     tiny = SearchSpace(**{name: (steps[0],) for name, steps in SMALL.axes.items()} | {"font_size": (8, 9)})
     ended = searched(space=tiny, evaluations=50)
     assert len(ended.trials) == 2 and "no new style" in ended.stopped
     for wrong in ({"population": 3}, {"jobs": 0}):
         with pytest.raises(ValueError, match="must be at least"):
             StyleSearch(story(), ByPixels(), **wrong)  # type: ignore[arg-type]
+
+
+def test_what_was_asked_of_a_model_is_never_thrown_away(tmp_path: Path) -> None:
+    evaluator = ByPixels()
+    search = StyleSearch(story(), evaluator, space=SMALL, population=12, jobs=4, kept=tmp_path)
+    list(search.run(calls=5))
+    assert 5 <= len(evaluator.asked) == len(search.trials) == len(list(tmp_path.iterdir())) == search.calls <= 9
+    assert search.stopped == f"{search.calls} calls were made"
 
 
 def test_scripts_that_no_font_draws_are_refused() -> None:
@@ -380,7 +402,10 @@ def test_proposals_enter_and_nonsense_is_counted(tmp_path: Path) -> None:
     assert figures(silent) == figures(search)
 
 
-@pytest.mark.parametrize("answer", ["", "I cannot help with that.", "[1, 2]", "{" * 3000, '[{"dpi": 1e999}]', None])
+USELESS = ["", "I cannot help with that.", "[1, 2]", "{" * 3000, '[{"dpi": 1e999}]', '[{"dpi": 1%s}]' % ("0" * 400), None]
+
+
+@pytest.mark.parametrize("answer", USELESS)
 def test_a_useless_advisor_changes_nothing(answer: str | None) -> None:
     def advisor(prompt: str) -> str:
         if answer is None:
@@ -553,6 +578,48 @@ def test_command_searches_with_a_server_and_goes_on(tmp_path: Path, monkeypatch:
     assert "style.json" in again and "Errors" in again
 
 
+def test_command_goes_by_a_calibration_and_takes_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLYPH_CALIBRATIONS", str(tmp_path / "kept"))
+    folder = isolate(tmp_path, monkeypatch)
+    (folder / "books" / "deep").mkdir(parents=True)
+    write_story(folder / "books" / "deep")
+    (folder / "books" / "zeros.bin").write_bytes(bytes(99))  # no document, passed over
+    own = PageStyle(dpi=96, font_size=8, line_height=9)  # what a calibration finds is seldom a preset
+    with chat_server() as server:
+        server.answer = FILLER * 3
+        command = ("tune", "books", "--model", "acme/eyes-1", "--base-url", server.url, "--population", 4, "--styles", 4)
+        assert "no vision profile" in glyph(*command).output
+        out = ok(*command, "--vision", "qwen3-vl", "--budget", "20s", "-o", "one")
+        assert "1 document" in out and str(VisionProfile.get("qwen3-vl").style) in out
+        Calibration("glyph", "glyph", True, "it read all", str(own), True).save()
+        out = ok("tune", "books", "--base-url", server.url, "--budget", "20s", "--styles", 4, "--population", 4, "-o", "two")
+    assert str(own) in "".join(out.split()) and (folder / "two" / "style.json").is_file()
+
+
+def test_command_keeps_to_its_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    story = write_story(isolate(tmp_path, monkeypatch))
+    for calls, said in ((5, "rests on the search alone"), (40, "chosen")):
+        with chat_server() as server:
+            server.answer = FILLER * 3
+            command = ("tune", story, "--base-url", server.url, "--budget", "60s", "--population", 4, "--styles", 5)
+            result = glyph(*command, "--calls", calls, "-o", f"out{calls}")
+            assert result.exit_code == 0 and said in result.output and len(server.requests) <= calls
+        assert (tmp_path / f"out{calls}" / "style.json").is_file()
+    assert "no style has at most 0 % errors" in glyph(*command, "--calls", 5, "-o", "out5", "--most-error", 0).output
+
+
+def test_command_says_when_the_best_could_not_be_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    story = write_story(isolate(tmp_path, monkeypatch))
+    monkeypatch.setattr(StyleSearch, "score", lambda self, styles, sample: [trial(0, 5, 1, "gone") for _ in styles])
+    with chat_server() as server:
+        server.answer = FILLER * 3
+        result = glyph(
+            "tune", story, "--base-url", server.url, "--budget", "20s", "--population", 4, "--styles", 4, "-o", "out"
+        )
+    assert result.exit_code == 0 and "again failed (gone), so no style was saved; run the same command again" in result.stderr
+    assert {"out/front.png", "out/trials.json"} <= files_in(tmp_path) and "out/style.json" not in files_in(tmp_path)
+
+
 def test_command_says_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     story = write_story(isolate(tmp_path, monkeypatch))
     for arguments, said in [
@@ -563,6 +630,7 @@ def test_command_says_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         (("--advisor", "gpt"), "add --base-url"),
         (("--model", "nope"), "no vision profile"),
         (("--space", "missing.json"), "cannot read search space"),
+        (("nothing/*.txt",), "does not exist"),
     ]:
         result = glyph("tune", story, *arguments)
         assert result.exit_code != 0 and said in " ".join(result.output.replace("│", " ").split()), result.output

@@ -3,38 +3,48 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..style import PRESETS
-from .options import KeyOption, QuietOption, secret
+from ..errors import DocumentError
+from ..style import PageStyle
+from .options import KeyOption, QuietOption, VisionOption, secret
 from .staging import staged
 from .terminal import Terminal, counted
 
 if TYPE_CHECKING:
+    from ..evaluation import LabelledQuestion
     from ..reading import OpenAIModel
+    from ..sources import SourceDocument
     from ..tuning import Evaluator, StyleSearch, Trial
     from ..vision import VisionProfile
 
 _JUDGES = ("ocr", "transcription", "needles", "questions")
 _CONFIRMED = 8  # styles of the front that are read on other passages before one is chosen
 _AGAIN = 3  # times as many passages as in the search
-_SHARE = 0.8  # of the time that is for the search; the rest is for reading the best again
+_SHARE = 0.8  # of the time and of the calls that is for the search; the rest is for reading the best again
 _SHOWN = 12
 
 
 def tune(
-    files: Annotated[
-        list[Path], typer.Argument(metavar="FILES", help="Documents of the kind to be read.", show_default=False)
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH...",
+            help="Documents of the kind to be read, folders of them, patterns such as 'docs/**/*.md'.",
+            show_default=False,
+        ),
     ],
     model: Annotated[
         str, typer.Option(metavar="NAME", help="The model that will see the pages: its visual tokens are counted.")
     ] = "glyph",
+    vision: VisionOption = None,
     base_url: Annotated[
         str | None,
         typer.Option(
@@ -95,7 +105,7 @@ def tune(
     Writes style.json (for --style, and PageStyle.load), front.png, pages.png and trials.json. Scores are kept in the folder
     scores beside them: run the same command again to go on with a search that was interrupted.
     """
-    from ..sources import open_document
+    from ..evaluation import read_questions
     from ..tuning import Sample, SearchSpace, StyleSearch, advisor_of
     from ..vision import VisionProfile
 
@@ -103,40 +113,53 @@ def tune(
     judges = by or (["transcription"] if base_url else ["ocr"])
     _check_options(judges, base_url, questions, advisor)
     terminal = Terminal(quiet)
-    vision = VisionProfile.get(model)
+    profile = VisionProfile.get(vision or model)
     chosen_space = SearchSpace.load(space) if space else None
-    documents = [open_document(file) for file in files]
-    sample = Sample.of(documents, seed=seed)
+    asked = read_questions(questions) if questions else []
+    sample = Sample.of(_documents(paths, {question.source for question in asked}, seed), seed=seed)
     key = secret(api_key, "--api-key")
-    server = _server(model, base_url, key, vision)
+    server = _server(model, base_url, key, profile)
     adviser = advisor_of(_named_server(advisor, base_url, key)) if advisor else None
-    evaluator = _evaluator(judges, engine, vision, jobs, server, questions)
+    evaluator = _evaluator(judges, engine, profile, jobs, server, asked)
     search = StyleSearch(
-        sample, evaluator, vision, space=chosen_space, population=population, seed=seed, advisor=adviser,
+        sample, evaluator, profile, space=chosen_space, population=population, seed=seed, advisor=adviser,
         kept=output / "scores", jobs=jobs,
     )  # fmt: skip
-    terminal.step("Text", f"{counted(len(documents), 'document')}, {counted(len(sample.passages), 'passage')} read of it")
+    terminal.step(
+        "Text", f"{counted(len(sample.documents), 'document')}, {counted(len(sample.passages), 'passage')} read of it"
+    )
     terminal.step("Reader", evaluator.name)
-    found = search.run(seconds=_SHARE * seconds, evaluations=styles, calls=calls)
+    found = search.run(
+        seconds=_SHARE * seconds, evaluations=styles, calls=None if calls is None else max(1, int(_SHARE * calls))
+    )
     began = time.monotonic()
     for _ in terminal.track(found, "Scoring styles", styles):
         pass
     pace = (time.monotonic() - began) / len(search.trials)
-    confirmed = int((1 - _SHARE) * seconds / (_AGAIN * pace + 1e-9))
-    _report(terminal, search, output, most_error, min(_CONFIRMED, max(2, confirmed)))
+    confirmed = min(_CONFIRMED, max(2, int((1 - _SHARE) * seconds / (_AGAIN * pace + 1e-9))))
+    each = _AGAIN * max(trial.score.calls for trial in search.trials)
+    room = (calls - search.calls) // each if calls is not None and each else None
+    _report(terminal, search, output, most_error, confirmed, room)
 
 
-def _report(terminal: Terminal, search: StyleSearch, output: Path, most_error: float | None, confirmed: int) -> None:
+def _report(
+    terminal: Terminal, search: StyleSearch, output: Path, most_error: float | None, confirmed: int, room: int | None
+) -> None:
+    """Read the best again, of them and of presets ``room`` at most, and write what was found."""
     from ..tuning import choose, plot, side_by_side
 
     others = search.sample.others(_AGAIN * len(search.sample.passages))
     names = list(dict.fromkeys([search.vision.style, "glyph-72", "glyph-96"]))
-    front = _spread(search.front, confirmed)
-    wanted = [trial.style for trial in front] + [PRESETS[name] for name in names]
-    again = list(terminal.track(search.score(wanted, others), "Reading the best again", len(wanted)))
-    named = dict(zip(names, again[len(front) :], strict=True))
-    best = choose(again, most_error)
-    rows = sorted(again[: len(front)], key=lambda trial: trial.tokens)
+    again: list[Trial] = []
+    front = _spread(search.front, confirmed if room is None else max(2, min(confirmed, room)))
+    if room is None or room >= len(front):
+        wanted = [*(trial.style for trial in front), *map(PageStyle.parse, names)][:room]
+        again = list(terminal.track(search.score(wanted, others), "Reading the best again", len(wanted)))
+    else:
+        terminal.warn("too few calls were left to read the best again: what is chosen rests on the search alone")
+    named = dict(zip(names, again[len(front) :], strict=False))
+    best = choose(again or search.trials, most_error)
+    rows = sorted(again[: len(front)] or front, key=lambda trial: trial.tokens)
     terminal.table(
         ("Style", "Tokens", "Errors", "+-", ""),
         [_row(str(trial.style), trial, best) for trial in rows] + [_row(name, trial, best) for name, trial in named.items()],
@@ -157,7 +180,9 @@ def _report(terminal: Terminal, search: StyleSearch, output: Path, most_error: f
             "read_again": [trial.to_dict() for trial in again],
         }
         (stage / "trials.json").write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")  # fmt: skip
-    if best is None:
+    if again and all(trial.failure for trial in again):
+        terminal.warn(f"reading the best again failed ({again[0].failure}), so no style was saved; run the same command again")
+    elif best is None:
         terminal.warn(
             f"no style has at most {100 * (most_error or 0):g} % errors; none was saved. Allow more with --most-error"
         )
@@ -204,6 +229,27 @@ def _spread(front: Sequence[Trial], most: int) -> list[Trial]:
     return [readable[round(n * (len(readable) - 1) / (most - 1))] for n in range(most)]
 
 
+def _documents(paths: Sequence[str], asked_about: set[str], seed: int) -> Iterator[SourceDocument]:
+    """The files that were named, then those met in folders, in an order by chance, since a sample is full before a large folder
+    is read; those that questions are about first. In folders, what cannot be read is passed over."""
+    from ..sources import find_files, open_document, source_name
+
+    named = [Path(where) for where in paths if Path(where).is_file()]
+    yield from map(open_document, named)
+    met = [(file, source_name(file, where)) for where in paths if Path(where) not in named for file in find_files(where)]
+    random.Random(seed).shuffle(met)
+    reasons = []
+    for file, name in sorted(met, key=lambda found: found[1] not in asked_about):
+        try:
+            document = open_document(file, name=name)
+        except DocumentError as error:
+            reasons.append(str(error))
+        else:
+            yield document
+    if reasons and not named and len(reasons) == len(met):
+        raise DocumentError(f"nothing to tune a style on: {reasons[0]}")
+
+
 def _seconds(budget: str) -> float:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh])\s*", budget, re.ASCII)
     if not match or float(match[1]) == 0:
@@ -236,9 +282,9 @@ def _named_server(model: str, base_url: str | None, key: str | None) -> OpenAIMo
 
 
 def _evaluator(
-    judges: Sequence[str], engine: str, vision: VisionProfile, jobs: int, server: OpenAIModel | None, questions: Path | None
-) -> Evaluator:
-    from ..evaluation import read_questions
+    judges: Sequence[str], engine: str, vision: VisionProfile, jobs: int, server: OpenAIModel | None,
+    questions: Sequence[LabelledQuestion],
+) -> Evaluator:  # fmt: skip
     from ..tuning import MeanEvaluator, NeedleEvaluator, OcrEvaluator, QuestionEvaluator, TranscriptionEvaluator, ask_model
 
     found: list[Evaluator] = []
@@ -253,6 +299,5 @@ def _evaluator(
         elif judge == "needles":
             found.append(NeedleEvaluator(ask, server.name, vision))
         else:
-            assert questions is not None
-            found.append(QuestionEvaluator(ask, server.name, vision, read_questions(questions)))
+            found.append(QuestionEvaluator(ask, server.name, vision, questions))
     return found[0] if len(found) == 1 else MeanEvaluator(found)

@@ -124,7 +124,7 @@ def _result(answer: Answer) -> ChatResult:
             if not isinstance(arguments, dict):
                 raise ValueError("not an object")
             good.append(tool_call(name=call.name, args=arguments, id=call.id))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             bad.append(invalid_tool_call(name=call.name, args=call.arguments, id=call.id, error=str(error)))
     message = AIMessage(
         content=answer.text,

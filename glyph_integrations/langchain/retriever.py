@@ -96,9 +96,11 @@ class GlyphRetriever(VectorStoreRetriever):
     ) -> list[Document]:
         options = self._options(kwargs)
         if "score_threshold" in options:
-            found = await self.vectorstore.asimilarity_search_with_relevance_scores(query, **options)
-            return self._handed_out([document for document, _ in found])
-        return self._handed_out(await super()._aget_relevant_documents(query, run_manager=run_manager, **options))
+            scored = await self.vectorstore.asimilarity_search_with_relevance_scores(query, **options)
+            found = [document for document, _ in scored]
+        else:
+            found = await super()._aget_relevant_documents(query, run_manager=run_manager, **options)
+        return await run_in_executor(None, self._handed_out, found)  # plain Documents are laid out
 
     def retrieve_image(self, image: Image.Image | str | PathLike[str] | bytes, **kwargs: Any) -> list[Document]:
         """The pages that look like a picture (a PIL image, a file of one, or its bytes), for a `GlyphVectorStore` with a

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, LLMMetadata
@@ -219,11 +219,16 @@ class GlyphLLM(PageLLM, FunctionCallingLLM):
 
 
 def vision_of(llm: LLM) -> VisionProfile | None:
-    """How an LLM counts images, known by the name of its model; None when that is unknown, which a warning says."""
+    """How an LLM counts images, known by the name of its model; None when that is unknown, which a warning says, once."""
     if isinstance(llm, PageLLM):
         return llm._vision_profile()
     try:
         return VisionProfile.get(llm.metadata.model_name)
     except UnknownModelError:
-        _log.warning("no vision profile for model %r: pages go as text; pass vision=...", llm.metadata.model_name)
+        _say_unknown(llm.metadata.model_name)
         return None
+
+
+@cache
+def _say_unknown(model: str) -> None:
+    _log.warning("no vision profile for model %r: pages go as text; pass vision=...", model)

@@ -73,7 +73,10 @@ def _part(block: ContentBlock) -> Part:
         return TextPart(block.text)
     # an image by path or address is neither opened nor fetched here: it passes through to the model's own adapter
     if isinstance(block, ImageBlock) and (block.image or str(block.url or "").startswith("data:")):
-        file = block.resolve_image()
+        try:
+            file = block.resolve_image()
+        except ValueError:  # there is none in it: the model's own adapter says so
+            return OpaquePart(block)
         data = file.read()
         file.seek(0)
         return PicturePart(data, block.image_mimetype or "image/png")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import PictureSizeError
+from ..errors import PictureSizeError, StyleError
 from ..page import Page
 from ..style import PageStyle
 from ..vision import VisionProfile, count_text_tokens
@@ -83,6 +83,7 @@ class Gate:
 
     Raises:
         UnknownModelError: no profile is known under the name ``vision``.
+        StyleError: ``dpi`` not from 18 to 1200.
     """
 
     def __init__(
@@ -97,6 +98,8 @@ class Gate:
         self.vision = self.profile if self.profile and self.profile.reads_pages else None
         if self.profile and not self.profile.reads_pages:
             _say_text_only(self.profile.name)
+        if dpi is not None and not 18 <= dpi <= 1200:
+            raise StyleError(f"dpi={dpi}: must be from 18 to 1200")
         self.dpi = dpi
         self.tokenizer = tokenizer
         limits = limits or Limits()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import NamedTuple
 
 
@@ -38,14 +39,10 @@ def find_quotations(text: str) -> list[Quotation]:
     """The outermost quotations of a text, in order."""
     found: list[Quotation] = []
     at = 0
-    while match := _MARKS.search(text, at):
-        start, opening = match.start(), match[0]
-        end = _close(text, start, opening) if opening in _CLOSING else None
-        if end is None:
-            at = start + 1
-        else:
-            found.append(Quotation(start, end, text[start + 1 : end - 1]))
-            at = end
+    for start, end in sorted(_pairs(text).items()):
+        if start >= at and end - start < _LONGEST:
+            found.append(Quotation(start, end + 1, text[start + 1 : end]))
+            at = end + 1
     for match in _SINGLE.finditer(text):
         words = match["straight"] or match["curly"]
         if _ENOUGH.search(words) and not any(q.start < match.end() and match.start() < q.end for q in found):
@@ -53,22 +50,22 @@ def find_quotations(text: str) -> list[Quotation]:
     return sorted(found)
 
 
-def _close(text: str, start: int, opening: str) -> int | None:
-    """Offset after the mark that closes the one at ``start``; None when there is none before long."""
-    closing = _CLOSING[opening]
-    limit = min(len(text), start + _LONGEST)
-    if opening == '"':  # nothing tells an opening straight mark from a closing one: do not look past the paragraph
-        paragraph = text.find("\n\n", start)
-        limit = min(limit, paragraph) if paragraph >= 0 else limit
-    depth = 0
-    for match in _MARKS.finditer(text, start, limit):
-        if match[0] in closing and match.start() > start:
-            depth -= 1
-            if depth == 0:
-                return match.end()
-        elif match[0] == opening:
-            depth += 1
-    return None
+def _pairs(text: str) -> dict[int, int]:
+    """Where each opening mark that is closed stands, and where the mark that closes it."""
+    marks = [(match.start(), match[0]) for match in _MARKS.finditer(text)]
+    pairs: dict[int, int] = {}
+    for opening, closing in _CLOSING.items():
+        own = [(at, mark) for at, mark in marks if mark in closing or mark == opening]
+        if opening in closing:  # nothing tells which one closes: do not look past the paragraph
+            pairs |= {a: b for (a, _), (b, _) in pairwise(own) if "\n\n" not in text[a:b]}
+            continue
+        opened: list[int] = []
+        for at, mark in own:
+            if mark == opening:
+                opened.append(at)
+            elif opened:
+                pairs[opened.pop()] = at
+    return pairs
 
 
 _DIGITS = r"\d{1,6}"

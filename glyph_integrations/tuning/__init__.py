@@ -7,12 +7,13 @@ from .evaluator import Ask, Evaluator, MeanEvaluator, OcrEvaluator, Score
 from .legibility import Confusion, Legibility, LineReading, measure_legibility
 from .pair_tasks import read_templates
 from .picture import plot, side_by_side
-from .quality_monitor import Counts, Misread, QualityMonitor, Tally
+from .quality_monitor import Misread, QualityMonitor
 from .reading_evaluators import Asked, NeedleEvaluator, QuestionEvaluator, TranscriptionEvaluator, ask_model
 from .sample import Passage, Sample
 from .search_space import Range, SearchSpace
 from .shards import Manifest, Shard, verify_pairs
 from .style_search import StyleSearch
+from .tally import Counts, Tally
 from .training_pairs import export_pairs
 from .trial import Trial, choose, hypervolume, pareto_front
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -74,8 +75,10 @@ def calibrate(
     Raises:
         ModelError: the model or its server failed (with a ``journal`` nothing answered so far is lost); or the model's profile
             says that it takes no pictures.
-        ValueError: no styles.
+        ValueError: no styles, or another language.
     """
+    if language not in LADDERS:
+        raise ValueError(f"language={language!r}: choose {' or '.join(LADDERS)}")
     styles = LADDERS[language] if styles is None else tuple(styles)
     if not styles:
         raise ValueError("styles is empty: name one style at least")
@@ -214,7 +217,8 @@ class _Asking:
         found = []
         for needle in needles:
             answer = self._ask(PagePart(page, page.style.dpi), page.id, needle, "code")
-            read = needle.answer if needle.answer in answer else " ".join(answer.split())[:200]
+            alone = rf"(?<![0-9A-Za-z]){re.escape(needle.answer)}(?![0-9A-Za-z])"  # not with a character too many
+            read = needle.answer if re.search(alone, answer) else " ".join(answer.split())[:200]
             found.append(Readback(needle.answer, read))
             self._told(self.calls, f"{exam.style}: {needle.answer} {'right' if found[-1].exact else 'wrong'}")
         return found

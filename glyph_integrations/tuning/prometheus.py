@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from .quality_monitor import Counts, Tally
-
-BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
-"""Upper bounds of error rates of pages, in a histogram."""
+from .tally import BUCKETS, Counts, Tally
 
 _PAGES = {
     "seen": "Pages sent to a model as images.",

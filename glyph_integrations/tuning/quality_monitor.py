@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import NamedTuple
 
@@ -19,7 +19,8 @@ from ..page import Page
 from ..reading import ContextReport, Gate, Placement
 from ..rendering.crop import crop_lines
 from .legibility import LineReading, check_scripts, choose_crops, read_crops, split_into_crops
-from .prometheus import BUCKETS, exposition
+from .prometheus import exposition
+from .tally import BUCKETS, Counts, Tally
 
 _log = logging.getLogger("glyph_integrations")
 _LINES = 12  # of a page, in one picture: 3 s of an engine
@@ -44,53 +45,6 @@ class Misread(NamedTuple):
     line: int
     drawn: str
     read: str
-
-
-@dataclass
-class Tally:
-    """What was read of pages of one style at one resolution.
-
-    Attributes:
-        pages, lines, characters: that were read.
-        errors: characters to replace, add or drop.
-        unread: lines of which nothing was read.
-        misread: pages whose error rate is above the monitor's ``warn_above``.
-        buckets: pages whose error rate is at most each of `BUCKETS`.
-        error_rates: the sum of the pages' error rates.
-    """
-
-    pages: int = 0
-    lines: int = 0
-    characters: int = 0
-    errors: int = 0
-    unread: int = 0
-    misread: int = 0
-    buckets: list[int] = field(default_factory=lambda: [0] * len(BUCKETS))
-    error_rates: float = 0.0
-
-    @property
-    def error_rate(self) -> float:
-        """Characters misread for each one drawn; 0 before any was read."""
-        return self.errors / self.characters if self.characters else 0.0
-
-
-@dataclass
-class Counts:
-    """What became of the pages a monitor was shown.
-
-    Attributes:
-        seen: pages that went to a model as images.
-        sampled: of these, chosen to be read back.
-        dropped: of these, not read because too many were waiting.
-        skipped: of these, not read because the engine cannot: a picture from a file, a script it does not know, no text.
-        failed: of these, not read because the engine or the drawing failed.
-    """
-
-    seen: int = 0
-    sampled: int = 0
-    dropped: int = 0
-    skipped: int = 0
-    failed: int = 0
 
 
 class _Sample(NamedTuple):
@@ -144,6 +98,7 @@ class QualityMonitor:
         self.rate = rate
         self.warn_above = warn_above
         self._reader = reader
+        self._seed = seed
         self._dice = random.Random(seed)
         self._queue: queue.Queue[_Sample | None] = queue.Queue(waiting)
         self._most = worst
@@ -160,8 +115,11 @@ class QualityMonitor:
     def __deepcopy__(self, memo: object) -> QualityMonitor:
         return self  # a copied model is watched by the same monitor
 
-    def __reduce__(self) -> tuple[type[QualityMonitor], tuple[float, Reader | None]]:
-        return QualityMonitor, (self.rate, self._reader)  # another process counts for itself
+    def __reduce__(self) -> tuple[partial[QualityMonitor], tuple[float, Reader | None]]:
+        alike = partial(
+            QualityMonitor, warn_above=self.warn_above, waiting=self._queue.maxsize, worst=self._most, seed=self._seed
+        )
+        return alike, (self.rate, self._reader)  # another process counts for itself
 
     # -- what prompt builders call ---------------------------------------------------------------------------------------
 
@@ -169,20 +127,19 @@ class QualityMonitor:
         """Sample the images of a prompt. Returns at once, and raises nothing."""
         try:
             images = report.images
-            if not images or self._closed:
-                return
-            with self._lock:
+            with self._lock:  # so that nothing is put on the queue behind the end that `close` puts there
+                if not images or self._closed:
+                    return
                 self._counts.seen += len(images)
                 chosen = [_Sample(p, gate, self._dice.getrandbits(32)) for p in images if self._dice.random() < self.rate]
                 self._counts.sampled += len(chosen)
                 if chosen and self._thread is None:
                     self._thread = threading.Thread(target=self._work, name="glyph-quality", daemon=True)
                     self._thread.start()
-            for sample in chosen:
-                try:
-                    self._queue.put_nowait(sample)
-                except queue.Full:
-                    with self._lock:
+                for sample in chosen:
+                    try:
+                        self._queue.put_nowait(sample)
+                    except queue.Full:
                         self._counts.dropped += 1
         except Exception as error:  # whatever it is, the answer goes on
             self._complain(error)
@@ -235,8 +192,9 @@ class QualityMonitor:
 
     def close(self) -> None:
         """Stop: what is on the queue is not read any more. Counters stay. Safe to call twice."""
-        self._closed = True
-        thread = self._thread
+        with self._lock:
+            self._closed = True
+            thread = self._thread
         if thread is None:
             return
         while thread.is_alive():

@@ -77,7 +77,7 @@ class TranscriptionEvaluator:
 
     def __init__(self, ask: Ask, name: str, vision: VisionProfile | str) -> None:
         self._ask, self._vision = ask, VisionProfile.get(vision)
-        self.name = f"transcription by {name}"
+        self.name = f"transcription by {name}, for {self._vision.name}"
 
     def evaluate(self, style: PageStyle, sample: Sample) -> Score:
         """The character error rate over all passages.
@@ -113,7 +113,7 @@ class NeedleEvaluator:
 
     def __init__(self, ask: Ask, name: str, vision: VisionProfile | str, needles: int = 4, pages: int = 2) -> None:
         self._ask, self._vision, self._needles, self._pages = ask, VisionProfile.get(vision), needles, pages
-        self.name = f"{needles} needles in {pages} pages, by {name}"
+        self.name = f"{needles} needles in {pages} pages, by {name}, for {self._vision.name}"
 
     def evaluate(self, style: PageStyle, sample: Sample) -> Score:
         """The share of numbers that were not found.
@@ -169,8 +169,8 @@ class QuestionEvaluator:
     @cached_property
     def name(self) -> str:
         """The model and the questions."""
-        asked = "\0".join(f"{q.question}\1{q.answer}\1{q.source}\1{q.span}" for q in self._questions)
-        return f"{len(self._questions)} questions on {self._pages} pages, by {self._model}: {_hash(asked)}"
+        asked = _hash("\0".join(f"{q.question}\1{q.answer}\1{q.source}\1{q.span}" for q in self._questions))
+        return f"{len(self._questions)} questions on {self._pages} pages, by {self._model}, for {self._vision.name}: {asked}"
 
     def evaluate(self, style: PageStyle, sample: Sample) -> Score:
         """The share of questions answered wrongly.

@@ -25,6 +25,8 @@ from .legibility import Crop, drawn_text
 MOST_CHARACTERS = 100_000
 """Of all documents together, so that a style is laid out in a tenth of a second."""
 
+_LEAST = 10_000  # characters of a long document that are used: pages should be full
+
 
 class Passage(NamedTuple):
     """Characters ``start`` to ``end`` of the document of this number."""
@@ -65,7 +67,8 @@ class Sample:
 
         Args:
             documents: texts, or documents from `open_document`, of which the first 100,000 characters are used, the same of
-                each. PDFs and images count with their text: it is drawn text that has a style.
+                each, but 10,000 at least: as many documents are taken as that makes. PDFs and images count with their text:
+                it is drawn text that has a style.
             passages: how many; fewer where there is less text.
             width: of each, in columns.
             seed: where.
@@ -77,9 +80,16 @@ class Sample:
         """
         if passages < 1 or width < 1:
             raise ValueError(f"passages={passages}, width={width}: must be at least 1")
-        given = [SourceDocument(d) if isinstance(d, str) else d for d in documents]
-        share = MOST_CHARACTERS // max(1, len(given))
-        kept = tuple(_beginning(document, share) for document in given if document.text.strip())
+        given: list[SourceDocument] = []
+        taken = 0
+        for document in (SourceDocument(d) if isinstance(d, str) else d for d in documents):
+            if document.text.strip():
+                given.append(document)
+                taken += min(_LEAST, len(document.text))
+                if taken >= MOST_CHARACTERS:
+                    break
+        share = max(_LEAST, MOST_CHARACTERS // max(1, len(given)))
+        kept = tuple(_beginning(document, share) for document in given)
         places = [Passage(n, *span) for n, document in enumerate(kept) for span in _cells(document.text, width)]
         if not places:
             raise DocumentError("nothing to tune a style on: the documents hold no text; give files with text")

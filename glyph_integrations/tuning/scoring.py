@@ -61,13 +61,15 @@ class Scoring:
         if self._pool:
             self._pool.shutdown(cancel_futures=True)
 
-    def scores(self, styles: Sequence[PageStyle], ends: float = math.inf) -> Iterator[Score | Exception]:
-        """The score of each style in order, or what its evaluation raised. Stops at the time ``ends`` (`time.monotonic`) with
-        what is being scored then."""
+    def scores(
+        self, styles: Sequence[PageStyle], ends: float = math.inf, calls: float = math.inf
+    ) -> Iterator[Score | Exception]:
+        """The score of each style in order, or what its evaluation raised. Stops at the time ``ends`` (`time.monotonic`), or
+        after so many calls, with what is being scored then."""
         waiting: deque[tuple[PageStyle, Future[Score] | Score]] = deque()
         left = deque(styles)
         while left or waiting:
-            while left and len(waiting) < self._jobs + (self._jobs > 1) and time.monotonic() < ends:
+            while left and len(waiting) < self._jobs + (self._jobs > 1) and time.monotonic() < ends and self.calls < calls:
                 style = left.popleft()
                 waiting.append((style, self._kept.score(style, self._sample, self._evaluator) or self._begin(style)))
             if not waiting:

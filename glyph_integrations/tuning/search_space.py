@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
@@ -69,16 +70,16 @@ class SearchSpace:
     base: PageStyle = field(default_factory=PageStyle)
 
     def __post_init__(self) -> None:
-        for name in _AXES:
-            axis = getattr(self, name)
+        for name, axis in self._given.items():
             if isinstance(axis, Range):
-                if not (all(map(math.isfinite, axis)) and axis.step > 0 and axis.low <= axis.high):
+                if not (all(map(_is_number, axis)) and axis.step > 0 and axis.low <= axis.high):
                     raise StyleError(f"search space {name}: {tuple(axis)} is no range of low, high and step")
                 if (axis.high - axis.low) / axis.step > 10_000:
                     raise StyleError(f"search space {name}: more than 10,000 steps from {axis.low:g} to {axis.high:g}")
             elif not isinstance(axis, tuple) or not axis:
                 raise StyleError(f"search space {name}: give a range, or at least one value")
-            for value in self.axes[name]:  # each value must do in a page with room for it
+        for name, values in self.axes.items():
+            for value in values:  # each value must do in a page with room for it
                 self._style({**_ROOMY, name: value})
 
     @cached_property
@@ -197,7 +198,7 @@ class SearchSpace:
             data = json.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise StyleError(f"cannot read search space {path}: {error.strerror or error}") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise StyleError(f"{path} is not JSON: {error}") from error
         if not isinstance(data, dict):
             raise StyleError(f"{path}: expected a JSON object with axes")
@@ -212,7 +213,7 @@ _ROOMY: dict[str, Value] = {
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _nearest(values: tuple[Value, ...], wanted: Any) -> Value:

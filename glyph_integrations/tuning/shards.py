@@ -38,7 +38,8 @@ class Shard(NamedTuple):
         sha256: of its file; of a folder that of its ``SHA256SUMS``.
         bytes: of all its files.
         pairs: pages in it.
-        skipped: pages passed over since the shard before, which have no text or one that cannot be used.
+        skipped: pages passed over since the shard before (in the last one, also behind it), which have no text or one that
+            cannot be used.
         next: where the next shard begins: document, style and page, each counted from 0.
     """
 

@@ -8,6 +8,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from os import PathLike
 from typing import Any, NamedTuple
 
@@ -79,6 +80,7 @@ class StyleSearch:
         rejected: why styles were passed over, and how many.
         advice: what came of asking the advisor.
         generations: how many were scored whole.
+        calls: of the evaluator's model, so far; kept scores cost none.
         stopped: why the search ended; empty while it runs.
 
     Raises:
@@ -110,7 +112,7 @@ class StyleSearch:
         self.trials: list[Trial] = []
         self.rejected: Counter[str] = Counter()
         self.advice = Advice()
-        self.generations = 0
+        self.generations = self.calls = 0
         self.stopped = ""
         self._advisor, self._advisor_failures = advisor, 0
         self._kept = KeptScores(kept)
@@ -136,15 +138,15 @@ class StyleSearch:
         Args:
             seconds: of wall time; what is being scored then is finished.
             evaluations: most styles scored, kept scores included.
-            calls: most calls of the evaluator's model; kept scores cost none.
+            calls: most calls of the evaluator's model, kept scores costing none; what is being scored then is finished.
 
         Raises:
             BudgetError: not one style could be scored in the time.
             ModelError: the evaluator failed on every style there was time for.
         """
         limits = _Limits(seconds, evaluations, calls)
-        with Scoring(self.evaluator, self.sample, self._kept, self._jobs) as scoring:
-            self.stopped = ""
+        with self._scoring(self.sample) as scoring:
+            self.stopped = limits.reached(len(self.trials), scoring.calls)
             while not self.stopped:
                 asked = self._generation(limits)
                 yield from self._scored(asked, scoring, limits)
@@ -168,10 +170,18 @@ class StyleSearch:
         """
         sample = sample or self.sample
         costs = [_cost(style, sample, self.vision) for style in styles]
-        with Scoring(self.evaluator, sample, self._kept, self._jobs) as scoring:
+        with self._scoring(sample) as scoring:
             for number, (style, cost, result) in enumerate(zip(styles, costs, scoring.scores(styles), strict=True)):
                 score, failure = _result(result)
                 yield Trial(number, style, cost, score, "", failure)
+
+    @contextmanager
+    def _scoring(self, sample: Sample) -> Iterator[Scoring]:
+        with Scoring(self.evaluator, sample, self._kept, self._jobs) as scoring:
+            try:
+                yield scoring
+            finally:
+                self.calls += scoring.calls
 
     # -- a generation -----------------------------------------------------------------------------------------------------
 
@@ -231,7 +241,7 @@ class StyleSearch:
     def _scored(self, asked: Sequence[_Asked], scoring: Scoring, limits: _Limits) -> Iterator[Trial]:
         styles = [one.style for one in asked]
         in_a_row = told = 0
-        for one, result in zip(asked, scoring.scores(styles, limits.ends), strict=False):
+        for one, result in zip(asked, scoring.scores(styles, limits.ends, limits.calls), strict=False):
             told += 1
             score, failure = _result(result)
             trial = Trial(len(self.trials), one.style, one.tokens, score, one.origin, failure)
@@ -241,8 +251,6 @@ class StyleSearch:
             in_a_row = in_a_row + 1 if failure else 0
             if in_a_row >= FAILURES:
                 self.stopped = f"the evaluator failed {FAILURES} times in a row: {failure}"
-                break
-            if limits.calls is not None and scoring.calls >= limits.calls:
                 break
         for one in asked[told:]:
             self._study.tell(one.trial, state=_failed_state())
@@ -288,7 +296,7 @@ class _Limits:
 
     def __init__(self, seconds: float | None, evaluations: int | None, calls: int | None) -> None:
         self.ends = math.inf if seconds is None else time.monotonic() + seconds
-        self.evaluations, self.calls = evaluations, calls
+        self.evaluations, self.calls = evaluations, math.inf if calls is None else calls
 
     @property
     def time_is_up(self) -> bool:
@@ -299,7 +307,7 @@ class _Limits:
             return "the time is up"
         if self.evaluations is not None and evaluations >= self.evaluations:
             return f"{evaluations} styles were scored"
-        return f"{calls} calls were made" if self.calls is not None and calls >= self.calls else ""
+        return f"{calls} calls were made" if calls >= self.calls else ""
 
 
 def _drawable(sample: Sample, space: SearchSpace) -> SearchSpace:

@@ -111,7 +111,9 @@ def export_pairs(
         manifest.write(folder)
     if not manifest.shards:
         raise DocumentError("nothing to export: no page of these documents has text")
-    manifest = manifest._replace(complete=True)
+    *others, last = manifest.shards
+    last = last._replace(skipped=last.skipped + export.take_skipped())  # behind its last page
+    manifest = manifest._replace(shards=(*others, last), complete=True)
     manifest.write(folder)
     return manifest
 
