@@ -11,6 +11,10 @@ class DocumentError(GlyphError):
     """A document cannot be read: missing, binary, encrypted, truncated or of an unknown kind."""
 
 
+class PasswordError(DocumentError):
+    """A PDF file is encrypted, and its password was not given, or is wrong."""
+
+
 class StyleError(GlyphError, ValueError):
     """A page style is impossible (margins exceed the page, unknown key or preset)."""
 

@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from chat_server import chat_server, images_of, text_of
 from glyph_command import CHINESE, FACT, FILLER, QUESTION
+from pdf_files import encrypted_pdf
 from PIL import Image
 
 pytest.importorskip("starlette")
@@ -166,6 +168,15 @@ def test_several_questions_in_turn_are_kept_until_the_conversation_begins_anew(b
     assert browser.get("/api/about").json()["talks"]["documents"] == []
 
 
+def test_a_document_that_was_removed_is_asked_no_more(browser: Browser) -> None:
+    first = browser.add(STORY)
+    assert "Mackinnon" in browser.ask(QUESTION)["text"]
+    browser.delete(f"/api/documents/{first['id']}")
+    browser.add("The weather in Paris was mild all year. " * 50, "paris.txt")
+    again = browser.ask("What was the keeper called?")
+    assert "Mackinnon" not in again["text"] and again["citations"] == []
+
+
 def test_nothing_found_is_said(browser: Browser) -> None:
     browser.add(STORY)
     assert "No page matches" in browser.ask("zyzzyva xylophone")["text"]
@@ -260,6 +271,32 @@ def test_a_pdf_shows_its_own_pages(browser: Browser, corpora: Path) -> None:
     page = browser.draw()["pages"]["pages"][0]
     assert page["file"]
     assert Image.open(BytesIO(browser.get(f"/api/picture/{page['id']}", params={"dpi": 96}).content)).width > 300
+
+
+def test_the_password_of_an_encrypted_pdf_is_asked_for_and_opens_it(browser: Browser) -> None:
+    data = encrypted_pdf("Secret words", "sesame & %41")
+    assert browser.add(data, "locked.pdf") == {"kind": "password", "wrong": False}
+    wrong = browser.events("PUT", "/api/documents", params={"name": "a.pdf"}, content=data, headers={"X-Password": "simsim"})
+    assert wrong[-1] == {"kind": "password", "wrong": True}
+    assert browser.get("/api/about").json()["documents"] == []
+    right = {"X-Password": quote("sesame & %41")}
+    taken = browser.events("PUT", "/api/documents", params={"name": "locked.pdf"}, content=data, headers=right)[-1]
+    assert taken["kind"] == "document" and taken["name"] == "locked.pdf"
+    page = browser.draw()["pages"]["pages"][0]
+    picture = browser.get(f"/api/picture/{page['id']}", params={"dpi": 96})
+    assert len(colours(Image.open(BytesIO(picture.content)))) > 1
+    with app_server() as address, Browser(address) as other:  # of one process, which has that file open
+        assert other.add(data, "locked.pdf") == {"kind": "password", "wrong": False}
+
+
+def test_an_encrypted_file_of_the_folder_opens_with_its_password(tmp_path: Path) -> None:
+    (tmp_path / "locked.pdf").write_bytes(encrypted_pdf("Secret words", "sesame"))
+    with app_server(root=tmp_path) as address, Browser(address) as browser:
+        for password, kind in (("", "password"), ("simsim", "password"), ("sesame", "document")):
+            asked = {"file": "locked.pdf", "password": password}
+            assert browser.events("POST", "/api/documents", json=asked)[-1]["kind"] == kind
+        assert browser.post("/api/documents", json={"file": "locked.pdf", "password": ["sesame"]}).status_code == 400
+    assert [file.name for file in tmp_path.iterdir()] == ["locked.pdf"]
 
 
 def test_two_documents_of_one_name_are_told_apart(browser: Browser) -> None:

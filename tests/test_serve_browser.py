@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 pytest.importorskip("selenium")
 from app_server import app_server
+from pdf_files import encrypted_pdf
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -131,6 +133,7 @@ def person(driver: Any, address: str) -> Iterator[Person]:
     person.complaints()
     yield person
     assert person.complaints() == []
+    assert "undefined" not in driver.execute_script("return document.body.textContent")
 
 
 def test_the_sample_is_one_click_away_and_its_questions_another(person: Person) -> None:
@@ -175,6 +178,57 @@ def test_files_are_chosen_and_removed_and_too_large_ones_refused_before_they_are
     person.see(".documents .name", "story.md")
     person.click(".documents .close")
     person.see("#try-sample")
+
+
+def test_the_password_of_a_locked_file_is_asked_for_and_kept_nowhere(person: Person, tmp_path: Path) -> None:
+    name = "a long name of a " + "report " * 20 + ".pdf"
+    (tmp_path / name).write_bytes(encrypted_pdf("Secret words", "sesame"))
+    box = person.driver.find_element(By.CSS_SELECTOR, "#welcome input[type=file]")
+    box.send_keys(str(tmp_path / name))
+    assert "written nowhere" in person.see("#password", f"{name} is encrypted").text
+    person.see("#document-password").send_keys("simsim" + Keys.ENTER)
+    person.see("#password", "not its password")
+    person.see("#document-password").send_keys("sesame")
+    person.click("#password .primary")
+    person.see(".documents .name", "a long name")
+    assert person.driver.execute_script(
+        "const side = document.getElementById('side'); return side.scrollWidth <= side.clientWidth"
+    )
+    person.until(person.pictures, "the picture of its page")
+    assert not person.driver.find_element(By.ID, "password").get_attribute("innerHTML")
+    stored = "return JSON.stringify([localStorage, sessionStorage, performance.getEntries().map(e => e.name)])"
+    assert "sesame" not in person.driver.execute_script(stored)
+    person.click(".documents .close")
+    box.send_keys(str(tmp_path / name))
+    person.click("#password .quiet", "Leave it out")
+    person.until(lambda: not person.all("#password"), "the sheet is closed")
+    assert not person.all(".documents li") and not person.all(".banner")
+
+
+def test_an_answer_on_its_way_stays_in_sight_when_a_document_comes(person: Person) -> None:
+    pytest.importorskip("openai")
+    person.paste(STORY)
+    with chat_server() as server:
+        go, answer = threading.Event(), server.message
+        server.message = lambda request: answer(request) if go.wait(20) else {}  # type: ignore[method-assign]
+        server.answer = "“The lighthouse keeper of Skerryvore was called Alasdair Mackinnon” (Page 5)."
+        person.click("#reader-button")
+        person.click(".option", "Model server")
+        person.write("#base-url", server.url)
+        person.write("#model-name", "zai-org/Glyph")
+        person.click("#reader .primary")
+        person.click("#tab-ask")
+        person.see("#question").send_keys(QUESTION + Keys.ENTER)
+        person.see(".exchange .progress", "reading")
+        person.click("#tab-pages")
+        person.click("#add-more")
+        person.write("#adder textarea", CHINESE)
+        person.click("#adder .add-box .primary")
+        person.see(".documents .name", "pasted (2).txt")
+        person.click("#tab-ask")
+        person.see(".exchange .question", QUESTION)
+        go.set()
+        person.see(".cite.verified", "Mackinnon")
 
 
 def test_questions_follow_each_other_and_a_citation_opens_its_page_with_the_lines_marked(person: Person) -> None:
@@ -241,6 +295,23 @@ def test_a_summary_is_made_and_its_citations_open(person: Person) -> None:
     person.see(".summary", "Document by document")
 
 
+def test_a_citation_leads_to_the_document_it_names_however_long_the_name_is(person: Person) -> None:
+    names = ["letters/" + "a very long name of a chapter " * 3 + f"({part}).txt" for part in ("one", "two")]
+    cited = [(1, names[0]), (1, names[1]), (2, names[0]), (1, names[0])]
+    text = " ".join(f"Said again [p. {number} of {name}]." for number, name in cited)
+    citations = [
+        {"quote": "", "verified": True, "note": "", "places": [{"id": "", "number": number, "source": name, "marks": []}]}
+        for number, name in reversed(cited[:3])
+    ]
+    script = (
+        "const [text, citations, done] = arguments; import('/static/answer.js').then(({answerText}) => "
+        "done([...answerText(text, citations).querySelectorAll('.cite')].map(link => [link.textContent, link.className])))"
+    )
+    links = person.driver.execute_async_script(script, text, citations)
+    assert [link for link, _ in links] == [f"[p. {number} of {name}]" for number, name in cited]
+    assert [state for _, state in links] == ["cite verified"] * 3 + ["cite again"]
+
+
 def test_the_knowledge_base_is_searched_and_read(person: Person) -> None:
     person.click("#tab-knowledge")
     person.see(".sources", "monkey.txt")
@@ -303,7 +374,7 @@ def test_long_work_can_be_stopped(person: Person) -> None:
     assert not person.all(".banner")
 
 
-def test_a_narrow_window_shows_everything_without_scrolling_sideways(person: Person) -> None:
+def test_a_narrow_window_shows_everything_without_scrolling_sideways(person: Person, tmp_path: Path) -> None:
     metrics = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
     person.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
@@ -311,13 +382,23 @@ def test_a_narrow_window_shows_everything_without_scrolling_sideways(person: Per
         return bool(person.driver.execute_script("return document.documentElement.scrollWidth > 391"))
 
     assert not wide()
-    person.paste(STORY)
+    for name in ("a long name of a report " * 8, "x" * 200):
+        (tmp_path / f"{name}.txt").write_text(STORY, encoding="utf-8")
+        person.driver.find_element(By.CSS_SELECTOR, "#welcome input[type=file]").send_keys(str(tmp_path / f"{name}.txt"))
+        person.see(".documents .name", name[:20])
+    person.see("#grid .page")
     for tab in ("pages", "ask", "summary", "knowledge"):
         person.click(f"#tab-{tab}")
         assert not wide(), tab
     person.click("#tab-ask")
     person.see("#question").send_keys(QUESTION + Keys.ENTER)
     person.see(".cite.verified")
+    person.click(".sent summary", "as images")
+    person.see(".sent li", "Page 3 of")
+    assert not wide()
+    person.click("#tab-summary")
+    person.click("#summarize")
+    person.see(".summary.card")
     assert not wide()
     person.click("#reader-button")
     assert person.see("#reader").size["width"] <= 390

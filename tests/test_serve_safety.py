@@ -9,6 +9,7 @@ import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -20,8 +21,11 @@ pytest.importorskip("uvicorn")
 from app_server import PAGES, Browser, app_server
 from typer.testing import CliRunner
 
-from glyph_integrations.app import ModelServer, Settings
+from glyph_integrations import PageStyle, Renderer
+from glyph_integrations.app import ModelServer, Settings, serve
+from glyph_integrations.app.session import FullError, Layout, Session, Sessions
 from glyph_integrations.cli import app as command
+from glyph_integrations.sources import SourceDocument, open_document
 
 TOKEN = "correct-horse-battery-staple"
 STORY = (FILLER * 30 + "\n\n") * 3 + FACT + "\n\n" + (FILLER * 30 + "\n\n") * 3
@@ -68,6 +72,22 @@ def test_the_page_may_be_opened_from_a_link_elsewhere_but_nothing_else_may(brows
     )
 
 
+def test_behind_a_proxy_that_speaks_tls_the_page_works_and_other_sites_do_not() -> None:
+    with app_server(names=("docs.example",)) as address, httpx.Client(base_url=address, trust_env=False) as client:
+        for origin, status in (("https://docs.example", 200), ("https://evil.example", 403), ("https://docs.example:444", 403)):
+            headers = {"Host": "docs.example", "Origin": origin}
+            assert client.post("/api/enter", json={}, headers=headers).status_code == status, origin
+
+
+@pytest.mark.parametrize("other", ['theme={"dark": true}', "né=x", "a b=c", "=;;"])
+def test_cookies_of_other_programs_on_this_machine_do_no_harm(browser: Browser, other: str) -> None:
+    browser.add(STORY)
+    mine = "; ".join(f"{cookie.name}={cookie.value}" for cookie in browser.cookies.jar)
+    for cookies in (f"{other}; {mine}", f"{mine}; {other}"):
+        told = httpx.get(f"{browser.base_url}/api/about", headers={"Cookie": cookies.encode()}, trust_env=False)
+        assert len(told.json()["documents"]) == 1
+
+
 def test_every_answer_carries_the_headers_that_keep_a_page_safe(browser: Browser) -> None:
     for path in ("/", "/static/main.js", "/api/about", "/nothing", "/api/picture/x"):
         headers = browser.get(path).headers
@@ -104,6 +124,23 @@ def test_without_the_token_nothing_is_told() -> None:
             "httponly" in entered.headers["set-cookie"].lower() and "samesite=strict" in entered.headers["set-cookie"].lower()
         )
         assert client.get("/api/about").status_code == 200
+
+
+@pytest.mark.parametrize("token", ["芝麻开门", "a;b c=%41", "ünïcode"])
+def test_a_token_of_any_characters_lets_in(token: str) -> None:
+    with app_server(token=token) as address, httpx.Client(base_url=address, trust_env=False) as client:
+        assert client.post("/api/enter", json={"token": token + "x"}).status_code == 401
+        assert client.post("/api/enter", json={"token": token}).status_code == 200
+        assert client.get("/api/about").status_code == 200
+
+
+def test_a_port_that_is_taken_is_an_error_to_catch() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match=str(port)):
+            serve(Settings(port=port))
+        told = CliRunner().invoke(command, ["serve", "--port", str(port)])
+    assert told.exit_code == 1 and str(port) in told.stderr and "Traceback" not in told.stderr
 
 
 def test_the_command_makes_a_token_for_another_host_and_tells_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,6 +300,7 @@ def test_a_public_app_asks_only_the_model_servers_it_was_given(monkeypatch: pyte
         readers.open(job, {"kind": "server", "base_url": "http://169.254.169.254/v1", "model": "m"}, glyph)
     model = readers.open(job, {"kind": "server", "base_url": "http://models.example/v1/"}, glyph)
     assert model.name == "glyph" and model._settings["api_key"] == "listed key"  # type: ignore[attr-defined]
+    assert not Readers(Settings(names=("box.example",), servers=(listed,))).offered()["any_server"]  # others come by a proxy
     other = Readers(Settings()).open(job, {"kind": "server", "base_url": "http://other.example/v1", "model": "m"}, glyph)
     assert other._settings["api_key"] == "none"  # type: ignore[attr-defined]
 
@@ -275,6 +313,36 @@ def test_sessions_are_bounded_and_the_emptiest_goes_first() -> None:
             assert empty.get("/api/pages").status_code == 409  # ended: it held nothing
             assert len(busy.get("/api/about").json()["documents"]) == 1
             assert httpx.get(address + "/api/about", trust_env=False).status_code == 503  # both are in use
+
+
+def test_documents_that_come_at_one_time_are_bounded_in_all() -> None:
+    sessions = Sessions(8, 100)
+    with sessions.room(60), pytest.raises(FullError, match="no room just now"), sessions.room(60):
+        pass  # the first one is still being read
+    with sessions.room(60):
+        pass
+
+
+def test_a_packed_document_counts_for_what_it_holds() -> None:
+    session = Session(1000)
+    session.add(SourceDocument("x" * 900), 10)
+    with pytest.raises(FullError):
+        session.add(SourceDocument("x" * 200), 10)
+
+
+def test_neighbours_of_a_page_are_found_while_pages_are_laid_out() -> None:
+    """Documents come one after the other into a layout that is being looked at."""
+    session, layout = Session(1000), Layout(PageStyle(), ())
+    session.start(layout)
+    page = next(iter(Renderer().paginate("text")))
+
+    class Growing(list[str]):
+        def __len__(self) -> int:
+            layout.of.setdefault(f"{len(layout.of)}", [])
+            return 0
+
+    layout.of["first"] = Growing()
+    assert session.beside(page) is None
 
 
 def test_documents_are_bounded_in_all() -> None:
@@ -296,6 +364,24 @@ def test_work_stops_when_nobody_listens_any_more() -> None:
             other.add(STORY)
             assert other.ask(QUESTION)["kind"] == "answer"
         assert time.monotonic() - began < 5
+
+
+def test_a_document_whose_reading_was_stopped_is_not_taken(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    go, done = threading.Event(), threading.Event()
+
+    def slow(*args: Any, **options: Any) -> SourceDocument:
+        assert go.wait(10)
+        done.set()
+        return open_document(*args, **options)
+
+    monkeypatch.setattr("glyph_integrations.app.documents.open_document", slow)
+    with browser.stream("PUT", "/api/documents", params={"name": "a.txt"}, content=STORY.encode()):
+        pass  # hung up, as the page does when stop is pressed
+    time.sleep(0.3)
+    go.set()
+    assert done.wait(10)
+    time.sleep(0.3)
+    assert browser.get("/api/about").json()["documents"] == []
 
 
 def test_ten_people_at_once_are_all_answered(address: str) -> None:

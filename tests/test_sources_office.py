@@ -6,6 +6,7 @@ import datetime
 import io
 import struct
 import sys
+import time
 import zipfile
 from contextlib import suppress
 
@@ -161,6 +162,50 @@ def test_a_sheet_with_too_many_cells_is_refused(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("glyph_integrations.sources.office.MAX_CELLS", 100)
     with pytest.raises(DocumentError, match="holds over 100 cells"):
         open_document(sheet_file([list(range(10))] * 11))
+
+
+def test_a_text_that_many_cells_share_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    book, buffer = openpyxl.Workbook(), io.BytesIO()
+    for _ in range(10):
+        book.active.append(["the same words in each cell"] * 10)
+    book.save(buffer)
+    assert open_document(buffer.getvalue()).text.count("the same words") == 100
+    monkeypatch.setattr("glyph_integrations.sources.office.MAX_CHARACTERS", 2500)
+    with pytest.raises(DocumentError, match="over 2,500 characters"):
+        open_document(buffer.getvalue())
+
+
+def test_a_word_file_of_countless_elements_is_refused_before_a_tree_of_them_is_built() -> None:
+    pytest.importorskip("mammoth")
+    many = word_file("<w:p/>" * 1_000_001)
+    began = time.monotonic()
+    with pytest.raises(DocumentError, match=r"1,000,0\d\d XML elements"):
+        open_document(many)
+    assert time.monotonic() - began < 5  # building one takes a minute, and a gigabyte
+
+
+def test_a_book_that_names_a_chapter_countless_times_is_refused() -> None:
+    book = zipfile.ZipFile(io.BytesIO(book_file({"one.xhtml": "<p>" + "word " * 20_000 + "</p>"})))
+    files: dict[str, str | bytes] = {name: book.read(name) for name in book.namelist()}
+    again = b'<itemref idref="c0"/>'
+    assert open_document(archive(files)).text.count("word") == 20_000
+    with pytest.raises(DocumentError, match="over 10,000,000 characters"):
+        open_document(archive({**files, "OEBPS/book.opf": bytes(files["OEBPS/book.opf"]).replace(again, again * 5000)}))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("OEBPS/one.xhtml", "<body>" * 100_000),
+        ("OEBPS/one.xhtml", "<p>text</p>" + "<body " * 100_000),
+        ("META-INF/encryption.xml", "<" * 600_000),
+    ],
+)
+def test_a_book_made_to_be_slow_is_read_in_a_moment(name: str, content: str) -> None:
+    began = time.monotonic()
+    open_document(book_file(**{name: content}))
+    assert time.monotonic() - began < 8  # looking for an end from each beginning took minutes
 
 
 def test_a_book_gives_its_chapters_in_reading_order() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -191,6 +192,14 @@ def test_a_full_disk_costs_the_cache_and_no_more(
     assert [record.message for record in caplog.records].count(
         f"answers are not kept: {tmp_path}: No space left on device"
     ) == 1
+
+
+def test_equal_answers_kept_by_many_threads_at_a_time_do_no_harm(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cache, answer = cache_module.AnswerCache(tmp_path), "answer " * 2000
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(150):  # documents with equal pages make equal prompts
+            list(pool.map(cache.put, [f"{number:032x}"] * 8, [answer] * 8))
+    assert not caplog.records and all(cache.get(f"{number:032x}") == answer for number in range(150))
 
 
 # -- estimates ----------------------------------------------------------------------------------------------------------------

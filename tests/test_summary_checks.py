@@ -36,6 +36,11 @@ def checked(answer: str, text: str) -> tuple[float, list[str]]:
     ("answer", "text"),
     [
         ("Elizabeth refused Mr. Collins in 1813 [p. 1].", ENGLISH),
+        ("The water rose by 12.5 feet to 1,204.5 [p. 1].", "To 1 204,5 feet it rose, the water: by 12,5."),
+        (
+            "His arrival was on the 12th of March [p. 1].",
+            "He came to Meryton, an arrival expected on the\n12. of March, by coach.",
+        ),
         ("He asked with 21 sighs and 1200 words. [p. 1]", ENGLISH),
         ("He called her “uniform in your charms” [p. 2].", ENGLISH),
         ("Bennet's refusal of Collins took many words [p. 1] and cattle stood in Meryton [p. 2].", ENGLISH),
@@ -66,6 +71,10 @@ def test_what_the_page_does_not_say_is_told_with_the_reason(answer: str, text: s
     assert checked(answer, text) == (0.0, [reason])
 
 
+def test_a_page_of_one_numeral_over_and_over_holds_no_number_of_ten_thousand_digits() -> None:
+    assert checked("He paid 30 [p. 1].", "三十元。" + "亿" * 3000) == (1.0, [])
+
+
 def test_a_score_is_a_share_and_sentences_without_a_page_count_apart() -> None:
     answer = "# Summary\n\nElizabeth refused Mr. Collins [p. 1]. Darcy met Wickham [p. 1]. All this was long ago."
     found = check(Cited.read(answer, pages_of(ENGLISH)))
@@ -91,6 +100,7 @@ def test_a_translated_summary_is_held_to_names_and_numbers_alone() -> None:
         ("Er ging [Seite 2].", "Er ging ⟦0⟧."),
         ("他走了（第2页）。", "他走了⟦0⟧。"),
         ("A ⟦7⟧ trick [p. ?].", "A [7] trick ⟦?⟧."),
+        ("He left [p. 2, ②].", "He left [⟦0⟧, ②]."),
         ("Section 2 of 1813.", "Section 2 of 1813."),
     ],
 )

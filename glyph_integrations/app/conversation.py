@@ -29,15 +29,20 @@ class Question(NamedTuple):
     source: str | None = None
 
 
-Find = Callable[[Question], tuple[list[PageHit], int]]
-"""From a question to the best pages, and how many there are in all."""
+class Shelf(NamedTuple):
+    """The pages that are asked: ``find`` goes from a question to the best of them, and how many there are in all; ``page`` from
+    an id to one of them, or None."""
+
+    find: Callable[[Question], tuple[list[PageHit], int]]
+    page: Callable[[str], Page | None]
 
 
-def ask(job: Job, session: Session, question: Question, find: Find, model: PageModel, renderer: Renderer) -> Iterator[Event]:
+def ask(job: Job, session: Session, question: Question, shelf: Shelf, model: PageModel, renderer: Renderer) -> Iterator[Event]:
     """Find pages, send them, stream the answer, check it. The exchange joins the conversation when it is whole."""
     talk = session.talk(question.scope)
-    hits, among = find(question)
-    cited = [page for page in (talk[-1].pages if talk else ()) if question.source in (None, page.source)]
+    hits, among = shelf.find(question)
+    before = [page for page in (talk[-1].pages if talk else ()) if question.source in (None, page.source)]
+    cited = [page for page in before if shelf.page(page.id)]  # its document may have been removed, or drawn otherwise
     yield {"kind": "found", "hits": [hit_values(hit, question.text) for hit in hits], "of": among}
     pages: list[PageHit | Page] = [*hits, *cited]  # a question that follows up may share no word with what it is about
     if not hits and not cited:

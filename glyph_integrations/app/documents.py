@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import IO
 
-from ..errors import DocumentError
+from ..errors import DocumentError, PasswordError
 from ..page import normalize_source
 from ..sources import SourceDocument, find_files, open_document, source_name
 from ..sources.sample import language_reference
@@ -46,22 +47,34 @@ async def receive(chunks: AsyncIterator[bytes], limit: int) -> IO[bytes]:
     return file
 
 
-def take(job: Job, sessions: Sessions, session: Session, name: str, file: IO[bytes]) -> Iterator[Event]:
+def take(
+    job: Job, sessions: Sessions, session: Session, name: str, file: IO[bytes], password: str | None = None
+) -> Iterator[Event]:
     """Read an uploaded document and keep it; the file is closed."""
     name = normalize_source(name)[-200:] or "document"
     with closing(file):
-        data = file.read()
-        sessions.make_room(len(data))
-        with job.reading() if len(data) > _SMALL else nullcontext():
-            document = open_document(data, name=name)
-        held = session.add(document, len(data))
-        yield {"kind": "document", **document_values(held)}
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        yield _taken(job, sessions, session, size, password, lambda: open_document(file.read(), name=name, password=password))
 
 
 def take_sample(job: Job, sessions: Sessions, session: Session) -> Iterator[Event]:
     """Keep the sample document."""
     document = language_reference()
-    yield {"kind": "document", **document_values(session.add(document, len(document.text)))}
+    yield _taken(job, sessions, session, len(document.text), None, lambda: document)
+
+
+def _taken(
+    job: Job, sessions: Sessions, session: Session, size: int, password: str | None, read: Callable[[], SourceDocument]
+) -> Event:
+    """A document that is kept; or that its password is asked for."""
+    with sessions.room(size), job.reading() if size > _SMALL else nullcontext():
+        try:
+            document = read()
+        except PasswordError:
+            return {"kind": "password", "wrong": password is not None}
+        job.check()  # a person who pressed stop does not want it after all
+        return {"kind": "document", **document_values(session.add(document, size))}
 
 
 class Folder:
@@ -78,7 +91,9 @@ class Folder:
         """The first 500 names, sorted as `find_files` does: no hidden files, no links that lead outside."""
         return [source_name(file, self.root) for file in islice(find_files(self.root), _MOST_FILES)]
 
-    def take(self, job: Job, sessions: Sessions, session: Session, name: str, limit: int) -> Iterator[Event]:
+    def take(
+        self, job: Job, sessions: Sessions, session: Session, name: str, limit: int, password: str | None = None
+    ) -> Iterator[Event]:
         """Read a file of the folder and keep it."""
         file = next((file for file in islice(find_files(self.root), _MOST_FILES) if source_name(file, self.root) == name), None)
         if file is None:
@@ -86,7 +101,4 @@ class Folder:
         size = file.stat().st_size
         if size > limit:
             raise TooLargeError(f"too large: a document may have {limit:,} bytes")
-        sessions.make_room(size)
-        with job.reading() if size > _SMALL else nullcontext():
-            document: SourceDocument = open_document(file, name=name)
-        yield {"kind": "document", **document_values(session.add(document, size))}
+        yield _taken(job, sessions, session, size, password, lambda: open_document(file, name=name, password=password))

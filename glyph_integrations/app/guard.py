@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hmac
 import json
-from http.cookies import CookieError, SimpleCookie
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .settings import Settings
@@ -66,7 +66,7 @@ class Guard:
         if not host or not self._settings.answers_to(host):
             return Refusal(421, "this app does not answer to that host name; open the address it printed when it started")
         origin = headers.get("origin")
-        if origin is not None and origin != f"{scope['scheme']}://{hosts[0]}":
+        if origin is not None and origin not in (f"http://{hosts[0]}", f"https://{hosts[0]}"):  # a proxy may speak TLS
             return Refusal(403, "refused: the request came from another site")
         site = headers.get("sec-fetch-site", "none")
         opens_page = method == "GET" and path == "/" and headers.get("sec-fetch-mode") == "navigate"
@@ -86,7 +86,7 @@ class Guard:
         if self._settings.token is None:
             return True
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
-        shown = bearer if scheme.lower() == "bearer" else cookie(headers, token_cookie(scope))
+        shown = bearer if scheme.lower() == "bearer" else unquote(cookie(headers, token_cookie(scope)))
         return same(shown, self._settings.token)
 
 
@@ -106,11 +106,9 @@ def session_cookie(scope: Scope) -> str:
 
 
 def cookie(headers: Headers, name: str) -> str:
-    """A cookie's value; empty where there is none."""
-    try:
-        return SimpleCookie(headers.get("cookie", ""))[name].value
-    except (KeyError, CookieError):
-        return ""
+    """A cookie's value; empty where there is none. Read as browsers write them: other programs on this machine may have set
+    cookies that Python's own parser stops at."""
+    return cookie_parser(headers.get("cookie", "")).get(name, "")
 
 
 def _host_name(host: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,7 +25,7 @@ class Readers:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lock = threading.Lock()
-        self._loaded: dict[str, PageModel] = {}
+        self._loaded: dict[str, Any] = {}
 
     def offered(self) -> dict[str, Any]:
         """What can be chosen."""
@@ -34,7 +34,7 @@ class Readers:
             "ocr": _has("rapidocr") and _has("onnxruntime"),
             "client": _has("openai"),
             "servers": [{"base_url": s.base_url, "model": s.model, "key": bool(s.api_key)} for s in settings.servers],
-            "any_server": settings.loopback,
+            "any_server": settings.secluded,
             "checkpoints": [os.path.basename(name.rstrip("/\\")) for name in settings.checkpoints],
         }
 
@@ -49,7 +49,7 @@ class Readers:
         if kind == "none":
             return ExtractiveModel(vision)
         if kind == "ocr":
-            return self._once(job, f"ocr {vision.name}", lambda: OcrModel(vision=vision))
+            return OcrModel(self._once(job, "ocr", _ocr_engine), vision)
         if kind == "server":
             return self._server(values)
         if kind == "checkpoint":
@@ -57,10 +57,13 @@ class Readers:
             if not isinstance(number, int) or not 0 <= number < len(self._settings.checkpoints):
                 raise FormError("that checkpoint is not offered; name it at the start with --checkpoint")
             name = self._settings.checkpoints[number]
-            return self._once(job, f"checkpoint {name}", lambda: TransformersModel(name, max_tokens=1024))
+            loaded: PageModel = self._once(job, f"checkpoint {name}", lambda: TransformersModel(name, max_tokens=1024))
+            return loaded
         raise FormError(f"unknown kind of model {kind!r}")
 
-    def _once(self, job: Job, name: str, make: Any) -> PageModel:
+    def _once(self, job: Job, name: str, make: Callable[[], Any]) -> Any:
+        if name in self._loaded:  # others may be waiting for a large model
+            return self._loaded[name]
         with self._lock:
             if name not in self._loaded:
                 if name.startswith("checkpoint"):
@@ -85,7 +88,7 @@ class Readers:
 
     def _check_address(self, base_url: str) -> None:
         """A request to an address that a browser named is made from here, so it may reach what the browser cannot."""
-        if not self._settings.loopback:
+        if not self._settings.secluded:
             raise FormError("only the model servers named at the start with --server can be used here")
         try:
             parts = urlsplit(base_url)
@@ -94,6 +97,12 @@ class Readers:
             usable = False
         if not usable:
             raise FormError("the base URL of a model server looks like http://127.0.0.1:8000/v1")
+
+
+def _ocr_engine() -> Any:
+    from ..ocr import CachedReader, RapidOcrReader
+
+    return CachedReader(RapidOcrReader())  # one for all: it takes half a gigabyte
 
 
 def _vision(name: str) -> VisionProfile | None:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Itera
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -22,7 +23,7 @@ from ..page import Page
 from ..style import PageStyle
 from ..vision import VisionProfile
 from . import documents, form
-from .conversation import Question, ask
+from .conversation import Question, Shelf, ask
 from .drawing import (
     document_values,
     indexed,
@@ -133,7 +134,8 @@ class Routes:
         if not same(shown, token):
             return JSONResponse({"error": "that is not the token"}, 401)
         response = JSONResponse({"ok": True})
-        response.set_cookie(token_cookie(request.scope), token, httponly=True, samesite="strict", path="/")
+        name, value = token_cookie(request.scope), quote(token, safe="")  # a header holds no Chinese
+        response.set_cookie(name, value, httponly=True, samesite="strict", path="/")
         return response
 
     def _session(self, request: Request) -> Session:
@@ -151,11 +153,13 @@ class Routes:
     # -- documents --------------------------------------------------------------------------------------------------------
 
     async def upload(self, request: Request) -> ASGIApp:
-        """A document in the body, its name in the address."""
+        """A document in the body, its name in the address, its password (percent-encoded) in a header, which nobody logs."""
         session = self._session(request)
         name = form.string(request.query_params.get("name", ""), "name", 500)
+        password = _password(unquote(request.headers.get("x-password", "")))
         file = await documents.receive(request.stream(), self.settings.max_upload)
-        return self._stream(session, partial(documents.take, sessions=self.sessions, session=session, name=name, file=file))
+        take = partial(documents.take, sessions=self.sessions, session=session, name=name, file=file, password=password)
+        return self._stream(session, take)
 
     async def add(self, request: Request) -> ASGIApp:
         """The sample, or a file of the folder."""
@@ -165,7 +169,11 @@ class Routes:
         if self.folder is None:
             raise form.FormError("no folder was chosen at the start, so no file can be opened by its name")
         name, limit = form.string(values.get("file"), "file", 1000), self.settings.max_upload
-        return self._stream(session, partial(self.folder.take, sessions=self.sessions, session=session, name=name, limit=limit))
+        password = _password(values.get("password", ""))
+        take = partial(
+            self.folder.take, sessions=self.sessions, session=session, name=name, limit=limit, password=password
+        )  # fmt: skip
+        return self._stream(session, take)
 
     async def remove(self, request: Request) -> ASGIApp:
         """Forget a document."""
@@ -260,8 +268,8 @@ class Routes:
 
             def from_index(job: Job) -> Iterator[Event]:
                 model = self.readers.open(job, chosen, vision)
-                found = knowledge.find
-                yield from ask(job, session, question, found, model, renderer_of(None, self.settings.root))
+                shelf = Shelf(knowledge.find, knowledge.page)
+                yield from ask(job, session, question, shelf, model, renderer_of(None, self.settings.root))
 
             return self._stream(session, from_index)
         style, held = form.style_of(values.get("style")), session.chosen(form.ids_of(values))
@@ -270,7 +278,8 @@ class Routes:
             model = self.readers.open(job, chosen, vision)
             layout = yield from self._laid_out(job, session, held, style)
             yield from indexed(job, layout)
-            yield from ask(job, session, question, partial(search_layout, layout), model, renderer_of(style))
+            shelf = Shelf(partial(search_layout, layout), layout.pages.get)
+            yield from ask(job, session, question, shelf, model, renderer_of(style))
 
         return self._stream(session, from_documents)
 
@@ -366,6 +375,10 @@ def _said(answer: Answering) -> Callable[[Request], Awaitable[Any]]:
             return JSONResponse({"error": message_of(error)}, status)
 
     return answering
+
+
+def _password(value: object) -> str | None:
+    return form.string(value, "password", 500) or None
 
 
 _STATUS: dict[type[Exception], int] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,7 @@ def serve(settings: Settings) -> None:
 
     Raises:
         MissingExtraError: starlette or uvicorn is not installed.
-        OSError: the port is taken.
+        OSError: the port is taken, or the host is no address of this machine.
     """
     app = create_app(settings)
     try:
@@ -44,7 +45,9 @@ def serve(settings: Settings) -> None:
     except ImportError:
         raise MissingExtraError("uvicorn", "ui") from None
     config = uvicorn.Config(
-        app, host=settings.host, port=settings.port, access_log=False, log_level="warning", server_header=False,
+        app, access_log=False, log_level="warning", server_header=False,
         proxy_headers=False, timeout_keep_alive=10, timeout_graceful_shutdown=3, limit_concurrency=300, ws="none",
     )  # fmt: skip
-    uvicorn.Server(config).run()
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.create_server((settings.host, settings.port), family=family) as bound:  # uvicorn would end the whole process
+        uvicorn.Server(config).run(sockets=[bound])

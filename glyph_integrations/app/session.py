@@ -38,6 +38,11 @@ class Held:
     document: SourceDocument
     size: int
 
+    @property
+    def weight(self) -> int:
+        """What it counts for: its bytes, or its characters where the bytes are packed."""
+        return max(self.size, len(self.document.text))
+
 
 @dataclass
 class Layout:
@@ -104,8 +109,8 @@ class Session:
 
     @property
     def size(self) -> int:
-        """Bytes of its documents."""
-        return sum(held.size for held in self.documents)
+        """What its documents count for."""
+        return sum(held.weight for held in self.documents)
 
     def add(self, document: SourceDocument, size: int) -> Held:
         """Keep a document, under a name that no other has.
@@ -114,7 +119,8 @@ class Session:
             FullError: it has 50 already, or they are too large together.
         """
         with self._lock:
-            if len(self._held) >= _MAX_DOCUMENTS or sum(h.size for h in self._held.values()) + size > self._limit:
+            added = Held(secrets.token_hex(8), document, size)
+            if len(self._held) >= _MAX_DOCUMENTS or sum(h.weight for h in (*self._held.values(), added)) > self._limit:
                 most = f"{_MAX_DOCUMENTS} documents of {self._limit:,} bytes together"
                 raise FullError(f"at most {most} fit here; remove one first, or make an index of them")
             taken = {held.document.name for held in self._held.values()}
@@ -123,8 +129,7 @@ class Session:
             while name in taken:
                 number += 1
                 name = f"{stem} ({number}){dot}{suffix}" if stem else f"{suffix} ({number})"
-            held = Held(secrets.token_hex(8), replace(document, name=name), size)
-            self._held[held.id] = held
+            held = self._held[added.id] = replace(added, document=replace(document, name=name))
             return held
 
     def remove(self, document_id: str) -> None:
@@ -177,7 +182,7 @@ class Session:
         """The ids of the pages before and after one that is looked at; empty where there is none. None: it is not looked at."""
         with self._lock:
             for layout in self._layouts:
-                for ids in layout.of.values():
+                for ids in list(layout.of.values()):  # it may be growing
                     if page.number <= len(ids) and ids[page.number - 1] == page.id:
                         return "".join(ids[max(0, page.number - 2) : page.number - 1]), "".join(ids[page.number :][:1])
             return None
@@ -232,6 +237,7 @@ class Sessions:
         self._rest = rest
         self._lock = threading.Lock()
         self._open: OrderedDict[str, Session] = OrderedDict()
+        self._coming = 0  # bytes of documents that are being read
 
     def find(self, session_id: str) -> Session:
         """The session of a browser, which is now the one used last.
@@ -259,19 +265,26 @@ class Sessions:
             self._open[session.id] = session
             return session
 
-    def make_room(self, size: int) -> None:
-        """See that a document of so many bytes fits.
+    @contextmanager
+    def room(self, size: int) -> Iterator[None]:
+        """Keeps room for a document of so many bytes while it is being read.
 
         Raises:
-            FullError: it does not.
+            FullError: there is none.
         """
         with self._lock:
-            while sum(session.size for session in self._open.values()) + size > self._max_held:
+            while sum(session.size for session in self._open.values()) + self._coming + size > self._max_held:
                 if not self._end_one(holding=True):
                     raise FullError(
                         f"no room just now: all documents here together may take {self._max_held:,} bytes; remove one of "
                         "yours, or try again in some minutes"
                     )
+            self._coming += size
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._coming -= size
 
     @contextmanager
     def using(self, session: Session) -> Iterator[Session]:

@@ -38,7 +38,7 @@ class Settings:
         names: host names it answers to besides loopback ones and, on another host, plain addresses.
         index: the knowledge base; None: there is none.
         root: the only folder whose files may be opened by name; None: files can only be uploaded.
-        servers: model servers to choose from. On loopback a person may type another.
+        servers: model servers to choose from. On loopback, without further ``names``, a person may type another.
         checkpoints: local vision-language models to choose from: folders or repository ids.
         max_upload: bytes of one document.
         max_held: bytes of documents that all sessions hold together. With their pages and their index they take
@@ -69,6 +69,11 @@ class Settings:
     def loopback(self) -> bool:
         """Whether only this machine can reach it."""
         return is_loopback(self.host)
+
+    @property
+    def secluded(self) -> bool:
+        """Whether it is meant for people at this machine alone: on loopback, and under no name of its own, as a proxy's is."""
+        return self.loopback and not self.names
 
     def answers_to(self, name: str) -> bool:
         """Whether a request for this host name is meant for this app: a page elsewhere can make its own name point here."""

@@ -33,7 +33,7 @@ class Workers:
 
     Args:
         heavy: how many pieces of work may lay out, index or read pages at one time; others wait their turn.
-        reading: how many large documents may be opened at one time: Markdown of some megabytes takes a minute.
+        reading: how many large documents may be opened at one time: a megabyte of Markdown takes a second.
     """
 
     def __init__(self, heavy: int = 2, reading: int = 2) -> None:

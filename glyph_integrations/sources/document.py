@@ -102,6 +102,7 @@ def open_document(
     Raises:
         DocumentError: missing, not readable, not a regular file, empty, of a kind that cannot be read (the message names it),
             damaged, encrypted, or not in the encoding (the message names byte and line).
+        PasswordError: a DocumentError: an encrypted PDF, and the password is not given or wrong.
         MissingExtraError: an Office file, without the extra ``office``.
     """
     if isinstance(path_or_bytes, bytes | bytearray | memoryview):

@@ -16,6 +16,7 @@ from typing import Any
 from markdown_it import MarkdownIt
 from markdown_it.parser_inline import ParserInline
 from markdown_it.rules_block import StateBlock
+from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
@@ -54,12 +55,9 @@ def markdown_runs(text: str) -> tuple[Run, ...]:
         source = re.sub(r"[^\n]", " ", matter.group()) + source[matter.end() :]
     env: dict[str, Any] = {"spans": spans}
     try:
-        tokens = _parser().parse(source, env)
+        _parser().parse(source, env)
     except IndexError:  # the parser fails on a text that ends inside a comment in a quoted list
         return ()
-    for token in tokens:
-        if token.type == "inline" and "pieces" in token.meta:
-            spans.inline(token.children or (), _Place(token.meta["pieces"]))
     return in_order(spans.found, to_text)
 
 
@@ -286,12 +284,24 @@ def _parser() -> MarkdownIt:
     parser = MarkdownIt()
     parser.inline = _WatchedInline()
     parser.configure("commonmark").enable("table").disable(["fragments_join", "text_join"])  # joining would lose places
+    parser.core.ruler.at("inline", _read_inline)
     for rule in parser.block.ruler.__rules__:
         rule.fn = _watched_block(rule.name, rule.fn)
     for inline_rule in parser.inline.ruler.__rules__:
         if inline_rule.name not in ("text", "newline", "entity"):
             inline_rule.fn = _watched_inline(inline_rule.name, inline_rule.fn)
     return parser
+
+
+def _read_inline(state: StateCore) -> None:
+    """The rule that parses what is inside of blocks. Its tokens are read at once and let go: millions of them, kept to the end,
+    would keep the garbage collector busy for longer than parsing takes."""
+    spans: _Spans = state.env["spans"]
+    for token in state.tokens:
+        if "pieces" in token.meta:
+            inside: list[Token] = []
+            state.md.inline.parse(token.content, state.md, state.env, inside)
+            spans.inline(inside, _Place(token.meta["pieces"]))
 
 
 _BlockRule = Callable[[StateBlock, int, int, bool], bool]
@@ -307,6 +317,8 @@ def _watched_block(name: str, rule: _BlockRule) -> _BlockRule:
             return False
         if not silent:
             state.env["spans"].block(name, state, line, state.tokens[first : first + 1 if nests else None])
+            if not state.level:  # nothing is open around it, so nothing looks at its tokens again
+                state.tokens[first:] = [token for token in state.tokens[first:] if "pieces" in token.meta]
         return True
 
     return watched

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 _MARK = re.compile(
-    r"<!---?>|<!--[\s\S]*?-->"
+    r"<!--"
     r"|</?([A-Za-z][A-Za-z0-9-]*)(?:\s+[A-Za-z_:][A-Za-z0-9:._-]*(?:\s*=\s*(?:[^\"'=<>`\x00-\x20]+|'[^']*'|\"[^\"]*\"))?)*\s*/?>"
 )
 # the words on both sides of these belong together
@@ -29,8 +29,15 @@ def hidden_html(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     """
     if end - start > _LONGEST:
         return
-    for mark in _MARK.finditer(text, start, end):
+    last = text.rfind("-->", start, end)  # else each of many comments without an end would be searched to the end
+    at = start
+    while mark := _MARK.search(text, at, end):
+        start, at = mark.span()
         name = (mark[1] or "").lower()
-        at_edge = not text[max(0, mark.start() - 1) : mark.start()].strip() or not text[mark.end() : mark.end() + 1].strip()
+        if not name:
+            if last < start + 2:
+                continue
+            at = text.find("-->", start + 2, end) + 3  # "<!-->" is one, too
+        at_edge = not text[max(0, start - 1) : start].strip() or not text[at : at + 1].strip()
         if not name or name in _INLINE or (name in _BLOCK and at_edge):
-            yield mark.span()
+            yield start, at

@@ -11,7 +11,7 @@ import threading
 import time
 from typing import Any
 
-from ..errors import DocumentError
+from ..errors import DocumentError, PasswordError
 from .page_file import PDF, FilePage, PageFile
 from .pdf_reader import receive, send
 
@@ -31,7 +31,8 @@ def read_pdf(data: bytes, label: str, password: str | None = None) -> tuple[Page
         password: that opens it.
 
     Raises:
-        DocumentError: not a PDF, truncated, damaged, encrypted, without pages, or a page takes over a minute.
+        DocumentError: not a PDF, truncated, damaged, without pages, or a page takes over a minute.
+        PasswordError: it is encrypted, and this is not its password.
     """
     if not data.startswith(PDF):
         raise DocumentError(f"{label} is not a PDF file: it does not begin with %PDF-")
@@ -105,7 +106,7 @@ class _ReaderProcess:
             self._open = None
             answer, _ = self._exchange(label, {"do": "open", "password": file.password}, file.data)
             if "error" in answer:
-                raise DocumentError(f"{label} is a PDF file that {_reason(answer, file.password)}")
+                raise _refusal(answer, file.password, f"{label} is a PDF file that")
             self._open = (file.sha256, file.password, answer["pages"])
         return self._open[2]
 
@@ -153,10 +154,10 @@ class _ReaderProcess:
             process.communicate()
 
 
-def _reason(answer: dict[str, Any], password: str | None) -> str:
+def _refusal(answer: dict[str, Any], password: str | None, what: str) -> DocumentError:
     if answer["code"] == 4:  # FPDF_ERR_PASSWORD
-        return "is encrypted, and the password is wrong" if password else "is encrypted; pass password="
-    return f"cannot be read: it is damaged or has no pages ({answer['error']})"
+        return PasswordError(f"{what} is encrypted{', and the password is wrong' if password else '; pass password='}")
+    return DocumentError(f"{what} cannot be read: it is damaged or has no pages ({answer['error']})")
 
 
 _READER = _ReaderProcess()

@@ -157,7 +157,7 @@ def _references(text: str) -> list[tuple[int, int, tuple[int, ...]]]:
         for r in own:
             rest[r.start - bracket.start(1) : r.end - bracket.start(1)] = " " * (r.end - r.start)
         left = _BESIDE.sub(" ", "".join(rest)).split()  # of "[p. 3, 5]" the five
-        if own and all(n.isdigit() for n in left):
+        if own and all(n.isdecimal() for n in left):  # not "②", which is no integer to Python
             found.append((*bracket.span(), tuple(dict.fromkeys([*(n for r in own for n in r.numbers), *map(int, left)]))))
             inside.update(r.start for r in own)
     found += [(m.start(), m.end(), ()) for m in _INVENTED.finditer(text)]

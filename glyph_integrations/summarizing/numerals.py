@@ -7,7 +7,7 @@ import unicodedata
 
 _NUMBER = re.compile(r"\d+(?:[.,:'’٫٬ \u00a0\u202f]\d+)*")
 _GROUPED = re.compile(r"\d{1,3}(?:[.,'’٬ \u00a0\u202f]\d{3})+(?!\d)")
-_BULLET = re.compile(r"^\s*\d{1,2}[.)]\s+", re.M)
+_DECIMAL = re.compile("[,٫]")
 _ONES = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen "
     "nineteen"
@@ -20,16 +20,16 @@ _SMALL = {**{word: i for i, word in enumerate(_ONES)}, **_ORDINALS, "dozen": 12}
 _ENGLISH = re.compile(rf"\b(?:({'|'.join(_TENS)})(?:[- ]({'|'.join(_SMALL)}))?|({'|'.join(_SMALL)}))\b", re.I)
 _HAN = {**dict(zip("〇零一二三四五六七八九", (0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9), strict=True)), "两": 2, "兩": 2}
 _UNITS = {"十": 10, "百": 100, "千": 1000, "万": 10_000, "萬": 10_000, "亿": 100_000_000, "億": 100_000_000}
-_CHINESE = re.compile(f"[{''.join(_HAN)}{''.join(_UNITS)}]+")
+_CHINESE = re.compile(f"[{''.join(_HAN)}{''.join(_UNITS)}]{{1,24}}")  # a longer run is no number: 万万万…
 
 
 def numbers_in(text: str) -> list[str]:
-    """The numbers in digits, each in ASCII without marks between thousands: ``1,204.5`` is ``1204.5``; a number of a list is
-    none."""
+    """The numbers in digits, each in ASCII, without marks between thousands and with a decimal point: ``1,204.5`` and
+    ``1 204,5`` are ``1204.5``."""
     found = []
-    for match in _NUMBER.finditer(_BULLET.sub("", text)):
+    for match in _NUMBER.finditer(text):
         number = "".join(str(unicodedata.digit(c)) if c.isdigit() and not c.isascii() else c for c in match[0])
-        number = _GROUPED.sub(lambda m: re.sub(r"\D", "", m[0]), number)
+        number = _DECIMAL.sub(".", _GROUPED.sub(lambda m: re.sub(r"\D", "", m[0]), number))
         found += [part.strip(".,:'’").lstrip("0") or "0" for part in re.split(r"[ \u00a0\u202f]", number)]
     return found
 

@@ -3,17 +3,31 @@
 import { events, get } from "./api.js";
 import { calm, complain } from "./banners.js";
 import { $, bytes, fill, h, number, progress } from "./dom.js";
+import { askForPassword } from "./password.js";
 import { ring, state } from "./state.js";
 
-async function take(method, path, body, what, after) {
+// `body` is a blob, or plain values. Asks for the password of a locked document, which goes with the next try and is kept nowhere.
+async function take(method, path, body, name, after) {
+  let password = "";
+  do {
+    const locked = await tryOnce(method, path, body, password, name, after);
+    password = locked ? await askForPassword(name, locked.wrong) : "";
+  } while (password);
+}
+
+async function tryOnce(method, path, body, password, name, after) {
+  const blob = body instanceof Blob;
+  const sent = blob || !password ? body : { ...body, password };
+  const headers = blob && password ? { "X-Password": encodeURIComponent(password) } : {};
   const stop = new AbortController();
   const telling = progress(() => stop.abort());
-  telling.say(what);
+  telling.say(`Reading ${name}…`);
   $("banners").before(telling.element);
   telling.element.classList.add("floating");
   try {
-    for await (const event of events(method, path, body, stop.signal)) {
+    for await (const event of events(method, path, sent, stop.signal, headers)) {
       telling.tell(event);
+      if (event.kind === "password") return event;
       if (event.kind === "document") {
         state.documents = [...state.documents, event];
         calm();
@@ -28,6 +42,7 @@ async function take(method, path, body, what, after) {
   } finally {
     telling.element.remove();
   }
+  return null;
 }
 
 export async function addFiles(files) {
@@ -37,13 +52,13 @@ export async function addFiles(files) {
       complain(`${file.name} has ${bytes(file.size)}; a document may have ${bytes(most)}.`);
       continue;
     }
-    await take("PUT", `/api/documents?${new URLSearchParams({ name: file.name })}`, file, `Reading ${file.name}…`);
+    await take("PUT", `/api/documents?${new URLSearchParams({ name: file.name })}`, file, file.name);
   }
 }
 
-export const addSample = () => take("POST", "/api/documents", { sample: true }, "Fetching the sample…");
+export const addSample = () => take("POST", "/api/documents", { sample: true }, "the sample");
 
-const addText = (text, after) => take("PUT", "/api/documents?name=pasted.txt", new Blob([text]), "Reading the text…", after);
+const addText = (text, after) => take("PUT", "/api/documents?name=pasted.txt", new Blob([text]), "the text", after);
 
 // A box that takes pasted text and dropped files.
 export function addBox() {
@@ -90,7 +105,7 @@ async function listFolder(box) {
     const { files } = await get("/api/files");
     if (!files.length) return;
     const list = h("select", { ariaLabel: "Files of the folder" }, ...files.map((name) => h("option", {}, name)));
-    const open = () => take("POST", "/api/documents", { file: list.value }, `Reading ${list.value}…`);
+    const open = () => take("POST", "/api/documents", { file: list.value }, list.value);
     fill(box, h("label", {}, "From the folder"), list, h("button", { type: "button", onclick: open }, "Open"));
   } catch (error) {
     complain(error);

@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { openPage } from "./viewer.js";
 
-const REFERENCE = /\(?\[?\b(?:pages?|pp?\.)\s*\d+[^)\]\n]{0,60}[)\]]/giu;
+const REFERENCE = /\[p\. \d+ of [^\]\n]{1,400}\]|\(?\[?\b(?:pages?|pp?\.)\s*\d+[^)\]\n]{0,60}[)\]]/giu;
 
 // Where in the text each citation's words stand: [start, end, citation], in order, not overlapping.
 function places(text, citations) {
@@ -22,15 +22,19 @@ function places(text, citations) {
 
 // References such as [p. 12], each with a citation of that page, first those that no quotation took.
 function references(text, citations, taken) {
-  const names = (page) => (citation) => citation.places[0] && String(citation.places[0].number) === page;
+  const named = (said) => {
+    const [page] = /\d+/.exec(said);
+    const source = /^\[p\. \d+ of (.+)\]$/.exec(said)?.[1]; // where several documents are summarized
+    const plain = (name) => name.trim().split(/\s+/).join(" ");
+    return ({ places: [place] }) => place && String(place.number) === page && (!source || plain(place.source) === source);
+  };
   const bare = citations.filter((citation) => !taken.some(([, , other]) => other === citation));
   const found = [];
   for (const match of text.matchAll(REFERENCE)) {
     const at = match.index;
-    const page = /\d+/.exec(match[0])[0];
     if (taken.some(([a, b]) => at < b && a < at + match[0].length)) continue;
-    const mine = bare.findIndex(names(page));
-    const citation = mine < 0 ? citations.find(names(page)) : bare.splice(mine, 1)[0];
+    const mine = bare.findIndex(named(match[0]));
+    const citation = mine < 0 ? citations.find(named(match[0])) : bare.splice(mine, 1)[0];
     if (citation) found.push([at, at + match[0].length, citation, mine < 0]);
   }
   return found;

@@ -35,13 +35,13 @@ export async function send(method, path, values) {
 }
 
 // The events of a piece of work. An event of kind "error" is thrown.
-export async function* events(method, path, body, signal) {
+export async function* events(method, path, body, signal, more = {}) {
   const raw = body instanceof Blob || typeof body === "string";
   const response = await reach(path, {
     method,
     signal,
     body: raw ? body : JSON.stringify(body),
-    headers: { "Content-Type": raw ? "application/octet-stream" : "application/json" },
+    headers: { "Content-Type": raw ? "application/octet-stream" : "application/json", ...more },
   });
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";

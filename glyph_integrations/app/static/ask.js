@@ -26,7 +26,7 @@ export function buildAsk() {
   fill($("panel-ask"), talk, form);
   const parts = { talk, box, go, clear };
 
-  const redraw = () => {
+  const redraw = (parts.redraw = () => {
     const options = [["documents", "Documents", state.documents.length], ["index", "Knowledge base", state.about.knowledge]].filter(([, , there]) => there);
     if (options.length && !options.some(([name]) => name === scope)) scope = options[0][0];
     fill(where, options.length < 2 ? null : options.map(([name, label]) =>
@@ -35,16 +35,17 @@ export function buildAsk() {
         redraw();
       } }, label)));
     form.hidden = !options.length;
+    if (running) return; // an answer on its way stays in sight
     const past = state.about.talks[scope];
     clear.hidden = !past.length;
     fill(talk, past.length ? past.map(exchange) : empty(parts, options.length));
-  };
+  });
   on("documents", () => {
-    if (state.documents.length) scope = "documents";
+    if (state.documents.length && !running) scope = "documents";
     redraw();
   });
   on("tab", (tab) => tab === "ask" && box.focus());
-  on("reader", () => !running && redraw());
+  on("reader", redraw);
   on("ask-index", (text) => {
     scope = "index";
     redraw();
@@ -108,7 +109,7 @@ function sent(report, model) {
   if (report.left_out) words.push(`${counted(report.left_out, "page")} left out`);
   words.push(`${number(report.tokens)} tokens in all`);
   const rows = report.pages.map((page) => h("li", {},
-    h("button", { type: "button", className: "link", onclick: () => openPage(page) }, `Page ${page.number} of ${page.source}`),
+    h("button", { type: "button", className: "link", onclick: () => openPage(page) }, `Page ${page.page} of ${page.source}`),
     ` ${page.sent_as}${page.dpi ? `, ${page.dpi} dpi` : ""} · ${page.reason}`));
   return h("details", { className: "sent" }, h("summary", {}, words.join(" · ")), h("ul", {}, rows), h("p", { className: "muted" }, `Read by ${model}`));
 }
@@ -151,6 +152,7 @@ async function ask(parts, question) {
     complain(error);
   } finally {
     running = null;
+    if (scope !== asked.scope) parts.redraw(); // the other conversation was chosen meanwhile
     parts.go.textContent = "Ask";
     parts.box.focus();
   }
