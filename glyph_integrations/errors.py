@@ -15,6 +15,10 @@ class PasswordError(DocumentError):
     """A PDF file is encrypted, and its password was not given, or is wrong."""
 
 
+class EncodingError(DocumentError):
+    """A text is not in the encoding that it was read in, and no other was named."""
+
+
 class StyleError(GlyphError, ValueError):
     """A page style is impossible (margins exceed the page, unknown key or preset)."""
 

@@ -319,3 +319,27 @@ def test_output_that_the_terminal_cannot_encode_is_no_crash(own_folder: Path) ->
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     assert re.search(r"^  \d+:\d+  verified", done.stdout, re.M)
+
+
+# -- texts of another encoding ------------------------------------------------------------------------------------------------
+
+
+def test_an_encoding_is_named_for_every_command_that_opens_texts(own_folder: Path) -> None:
+    (docs := own_folder / "docs").mkdir()
+    told = "红楼梦第一回，甄士隐梦幻识通灵。\n\n" * 30
+    (docs / "old.txt").write_bytes(told.encode("gb18030"))
+    (docs / "new.txt").write_text(told + "贾雨村风尘怀闺秀。", encoding="utf-8")
+    old, named = docs / "old.txt", ("--encoding", "gb18030")
+    assert "is not utf-8 text" in (refusal := error_of("ask", old, "甄士隐")) and "--encoding" in refusal
+    assert "甄士隐" in ok("ask", old, "甄士隐", *named)
+    assert "1 document" in ok("summarize", docs) and "2 documents" in ok("summarize", docs, *named)
+    assert "old.txt" in ok("tokens", old, *named)
+    ok("render", old, "-o", "drawn", *named)
+    assert files_in(own_folder / "drawn")
+    ok("fonts", old, *named)
+    ok("index", docs, "-i", "idx", *named)
+    ok("export-pairs", docs, "-o", "pairs", "--style", "glyph-72", *named)
+    with PageIndex.open("idx") as index:
+        assert set(index.sources()) == {"new.txt", "old.txt"}
+        assert all("甄士隐" in page.text for page in index)
+    assert len((own_folder / "pairs" / "shard-00000" / "pairs.jsonl").read_text(encoding="utf-8").split("old.txt")) > 1

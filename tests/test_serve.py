@@ -299,6 +299,24 @@ def test_an_encrypted_file_of_the_folder_opens_with_its_password(tmp_path: Path)
     assert [file.name for file in tmp_path.iterdir()] == ["locked.pdf"]
 
 
+def test_the_encoding_of_a_text_that_is_not_utf8_is_asked_for_and_opens_it(browser: Browser, tmp_path: Path) -> None:
+    data = "红楼梦第一回，甄士隐梦幻识通灵。".encode("gb18030")
+    asked = browser.add(data, "a.txt")
+    assert asked["kind"] == "encoding" and not asked["wrong"] and "gb18030" in dict(asked["choices"])
+    wrong, right = ({"name": "a.txt", "encoding": encoding} for encoding in ("euc-jp", "gb18030"))
+    assert browser.events("PUT", "/api/documents", params=wrong, content=data)[-1]["wrong"]
+    assert browser.events("PUT", "/api/documents", params=right, content=data)[-1]["kind"] == "document"
+    page = browser.draw()["pages"]["pages"][0]
+    assert "甄士隐" in browser.get(f"/api/text/{page['id']}").text
+    for crafted in ("punycode", "idna", "../x", "g" * 500):  # the first two take time that grows with the square
+        assert browser.put("/api/documents", params={"name": "a.txt", "encoding": crafted}, content=data).status_code == 400
+    (tmp_path / "b.txt").write_bytes(data)
+    with app_server(root=tmp_path) as address, Browser(address) as other:
+        for encoding, kind in (("", "encoding"), ("gb18030", "document")):
+            asked = {"file": "b.txt", "encoding": encoding}
+            assert other.events("POST", "/api/documents", json=asked)[-1]["kind"] == kind
+
+
 def test_two_documents_of_one_name_are_told_apart(browser: Browser) -> None:
     assert browser.add(STORY)["name"] == "pasted.txt"
     assert browser.add(STORY)["name"] == "pasted (2).txt"

@@ -23,6 +23,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.select import Select
 
 from glyph_integrations import PageIndex, Renderer
 
@@ -185,24 +186,34 @@ def test_the_password_of_a_locked_file_is_asked_for_and_kept_nowhere(person: Per
     (tmp_path / name).write_bytes(encrypted_pdf("Secret words", "sesame"))
     box = person.driver.find_element(By.CSS_SELECTOR, "#welcome input[type=file]")
     box.send_keys(str(tmp_path / name))
-    assert "written nowhere" in person.see("#password", f"{name} is encrypted").text
+    assert "written nowhere" in person.see("#opening", f"{name} is encrypted").text
     person.see("#document-password").send_keys("simsim" + Keys.ENTER)
-    person.see("#password", "not its password")
+    person.see("#opening", "not its password")
     person.see("#document-password").send_keys("sesame")
-    person.click("#password .primary")
+    person.click("#opening .primary")
     person.see(".documents .name", "a long name")
     assert person.driver.execute_script(
         "const side = document.getElementById('side'); return side.scrollWidth <= side.clientWidth"
     )
     person.until(person.pictures, "the picture of its page")
-    assert not person.driver.find_element(By.ID, "password").get_attribute("innerHTML")
+    assert not person.driver.find_element(By.ID, "opening").get_attribute("innerHTML")
     stored = "return JSON.stringify([localStorage, sessionStorage, performance.getEntries().map(e => e.name)])"
     assert "sesame" not in person.driver.execute_script(stored)
     person.click(".documents .close")
     box.send_keys(str(tmp_path / name))
-    person.click("#password .quiet", "Leave it out")
-    person.until(lambda: not person.all("#password"), "the sheet is closed")
+    person.click("#opening .quiet", "Leave it out")
+    person.until(lambda: not person.all("#opening"), "the sheet is closed")
     assert not person.all(".documents li") and not person.all(".banner")
+
+
+def test_the_encoding_of_a_text_that_is_not_utf8_is_chosen(person: Person, tmp_path: Path) -> None:
+    (tmp_path / "novel.txt").write_bytes(CHINESE.encode("gb18030"))
+    person.driver.find_element(By.CSS_SELECTOR, "#welcome input[type=file]").send_keys(str(tmp_path / "novel.txt"))
+    assert "novel.txt is not UTF-8" in person.see("#opening", "In which encoding?").text
+    Select(person.see("#document-encoding")).select_by_visible_text("Chinese, simplified (GB 18030, GBK)")
+    person.click("#opening .primary")
+    person.see(".documents .name", "novel.txt")
+    person.until(person.pictures, "the picture of its page")
 
 
 def test_an_answer_on_its_way_stays_in_sight_when_a_document_comes(person: Person) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pdf_files import pages_pdf, show
 
-from glyph_integrations.errors import DocumentError
+from glyph_integrations.errors import DocumentError, EncodingError
 from glyph_integrations.sources import SourceDocument, find_files, open_document, source_name
 
 
@@ -74,6 +75,21 @@ def test_a_named_encoding_is_taken_at_its_word_and_its_mark_is_dropped() -> None
         open_document(b"text", encoding="klingon")
     with pytest.raises(DocumentError, match="'hex'"):
         open_document(b"text", encoding="hex")
+
+
+def test_an_encoding_may_be_named_for_a_folder_that_holds_other_files_too() -> None:
+    chinese = "红楼梦第一回\n"
+    for codec in ("gb18030", "utf-8", "utf-8-sig", "utf-16"):
+        assert open_document(chinese.encode(codec), name="a.txt", encoding="gb18030").text == chinese
+    page = "<html><head><meta charset='gb2312'></head><body>红楼梦</body></html>"
+    for codec in ("gb18030", "utf-8"):
+        assert "红楼梦" in open_document(page.encode(codec), name="a.html", encoding="gb18030").text
+    pdf = open_document(pages_pdf([show("In a portable document")]), name="a.pdf", encoding="gb18030")
+    assert pdf.pages and "portable" in pdf.text
+    assert open_document("日本".encode("iso2022_jp"), encoding="iso2022_jp").text == "日本"  # its bytes are ASCII
+    assert open_document(b"%PDF- is how a PDF begins", "text/plain", encoding="ascii").text.startswith("%PDF-")
+    with pytest.raises(EncodingError, match="not gb18030 text"):
+        open_document(b"caf\xff", encoding="gb18030")
 
 
 @pytest.mark.parametrize(

@@ -153,12 +153,13 @@ class Routes:
     # -- documents --------------------------------------------------------------------------------------------------------
 
     async def upload(self, request: Request) -> ASGIApp:
-        """A document in the body, its name in the address, its password (percent-encoded) in a header, which nobody logs."""
+        """A document in the body, its name and encoding in the address, its password (percent-encoded) in a header, which
+        nobody logs."""
         session = self._session(request)
         name = form.string(request.query_params.get("name", ""), "name", 500)
-        password = _password(unquote(request.headers.get("x-password", "")))
+        opening = _opening(unquote(request.headers.get("x-password", "")), request.query_params.get("encoding", ""))
         file = await documents.receive(request.stream(), self.settings.max_upload)
-        take = partial(documents.take, sessions=self.sessions, session=session, name=name, file=file, password=password)
+        take = partial(documents.take, sessions=self.sessions, session=session, name=name, file=file, opening=opening)
         return self._stream(session, take)
 
     async def add(self, request: Request) -> ASGIApp:
@@ -169,10 +170,8 @@ class Routes:
         if self.folder is None:
             raise form.FormError("no folder was chosen at the start, so no file can be opened by its name")
         name, limit = form.string(values.get("file"), "file", 1000), self.settings.max_upload
-        password = _password(values.get("password", ""))
-        take = partial(
-            self.folder.take, sessions=self.sessions, session=session, name=name, limit=limit, password=password
-        )  # fmt: skip
+        opening = _opening(values.get("password", ""), values.get("encoding", ""))
+        take = partial(self.folder.take, sessions=self.sessions, session=session, name=name, limit=limit, opening=opening)
         return self._stream(session, take)
 
     async def remove(self, request: Request) -> ASGIApp:
@@ -377,8 +376,11 @@ def _said(answer: Answering) -> Callable[[Request], Awaitable[Any]]:
     return answering
 
 
-def _password(value: object) -> str | None:
-    return form.string(value, "password", 500) or None
+def _opening(password: object, encoding: object) -> documents.Opening:
+    named = form.string(encoding, "encoding", 40) or None
+    if named not in (None, *documents.ENCODINGS):
+        raise form.FormError(f"encoding {named!r} is not offered; choose one of {', '.join(documents.ENCODINGS)}")
+    return documents.Opening(form.string(password, "password", 500) or None, named)
 
 
 _STATUS: dict[type[Exception], int] = {

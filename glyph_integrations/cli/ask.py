@@ -10,6 +10,7 @@ import typer
 from ..errors import DocumentError, UnknownModelError
 from .embedder import EmbedderOption, recorded_or
 from .options import (
+    EncodingOption,
     KeyOption,
     PasswordOption,
     PicturesOption,
@@ -51,6 +52,7 @@ def ask(
     output: PicturesOption = Path("glyph-answer"),
     embedder: EmbedderOption = None,
     root: RootOption = None,
+    encoding: EncodingOption = None,
     password: PasswordOption = None,
     ocr: OcrOption = None,
     ocr_engine: EngineOption = None,
@@ -91,7 +93,8 @@ def ask(
     elif document.is_dir():
         raise DocumentError(f"{document} is a folder but no index; make one with: glyph index {document} --index DIR")
     else:
-        found = _read(open_document(document, password=secret(password, "--password")), engine, walkthrough.terminal)
+        opened = open_document(document, encoding=encoding, password=secret(password, "--password"))
+        found = _read(opened, engine, walkthrough.terminal)
         with walkthrough.read_document(found) as index:
             walkthrough.answer(index, question, k, output)
 

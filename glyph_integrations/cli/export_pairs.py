@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import QuietOption, choose_style
+from .options import EncodingOption, QuietOption, choose_style
 from .terminal import Terminal, counted
 
 _FORMATS = ("sharegpt", "webdataset")
@@ -46,6 +46,7 @@ def export_pairs(
     ] = None,
     shard: Annotated[int, typer.Option(min=1, metavar="N", help="Pages of a shard.")] = 500,
     seed: Annotated[int, typer.Option(help="Of phrasings, lines and sentences.")] = 0,
+    encoding: EncodingOption = None,
     verify: Annotated[bool, typer.Option("--verify", help="Check all checksums in DIR; code 1 if something is wrong.")] = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -85,7 +86,7 @@ def export_pairs(
         paths, output, format,  # type: ignore[arg-type]
         styles=[choose_style(name, None) for name in style] if style else STYLES,
         templates=read_templates(templates) if templates else TEMPLATES,
-        vision=model, shard=shard, seed=seed, told=told,
+        vision=model, shard=shard, seed=seed, encoding=encoding, told=told,
     )  # fmt: skip
     size = sum(made.bytes for made in manifest.shards)
     terminal.result(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import QuietOption
+from .options import EncodingOption, QuietOption
 from .terminal import Terminal, printable
 
 
@@ -17,6 +17,7 @@ def fonts(
         typer.Argument(metavar="[FILE]", help="A document to look at; default: a sample of each script.", show_default=False),
     ] = None,
     font: Annotated[str, typer.Option(metavar="sans|mono|FILE", help="The font that is asked first.")] = "sans",
+    encoding: EncodingOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Show which fonts draw which scripts here, and what to install for characters that none covers."""
@@ -25,7 +26,7 @@ def fonts(
     from ..sources import open_document
 
     terminal = Terminal(quiet)
-    text = open_document(file).text if file else "".join(SAMPLES.values())
+    text = open_document(file, encoding=encoding).text if file else "".join(SAMPLES.values())
     found = coverage(text, FontSet(font))
     rows = []
     for script, names, covered, missing, _ in found:

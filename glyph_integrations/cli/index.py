@@ -12,7 +12,7 @@ from ..errors import DocumentError
 from . import upkeep
 from .embedder import EmbedderOption, indexing_maker
 from .on_ray import RayOption, ingestion
-from .options import QuietOption, StyleOption, choose_style
+from .options import EncodingOption, QuietOption, StyleOption, choose_style
 from .readings import EngineOption, OcrOption, chosen_engine, opened, record
 from .terminal import Terminal, counted
 
@@ -52,6 +52,7 @@ def index(
     ocr: OcrOption = None,
     ocr_engine: EngineOption = None,
     ray: RayOption = None,
+    encoding: EncodingOption = None,
     verify: Annotated[bool, typer.Option("--verify", help="Read and check everything; code 1 if something is wrong.")] = False,
     repair: Annotated[
         bool, typer.Option("--repair", help="Save what is sound of a damaged index; the damaged files are kept beside it.")
@@ -79,7 +80,7 @@ def index(
 
     terminal = Terminal(quiet)
     renderer = Renderer(choose_style(style, VisionProfile.get(model)))
-    files, skipped = _readable(paths, folder, renderer)
+    files, skipped = _readable(paths, folder, renderer, encoding)
     engine = chosen_engine(ocr, ocr_engine, folder)
     textless = sum(found.textless for found in files.values())
     reader = opened(engine, folder) if engine and textless else None  # before anything is written: it may not be installed
@@ -98,11 +99,12 @@ def index(
         if engine or ocr is False:
             record(engine, folder)
         with terminal.counting("Indexing", len(files) + (textless if reader else 0)) as advance:
-            for name, synced in workers.sync(index, {n: f.file for n, f in files.items()}, renderer) if workers else ():
+            named = {name: found.file for name, found in files.items()}
+            for name, synced in workers.sync(index, named, renderer, encoding) if workers else ():
                 done[name] = synced
                 advance()
             for name, found in files.items() if not workers else ():
-                document = open_document(found.file, name=name)
+                document = open_document(found.file, name=name, encoding=encoding)
                 try:
                     if reader:
                         document = read_scans(document, reader, lambda read, count: advance())
@@ -140,7 +142,9 @@ def _row(name: str, parts: Sequence[Synced]) -> tuple[str, ...]:
     return name, f"{added + kept:,}", f"{added:,}", f"{kept:,}", f"{deleted:,}"
 
 
-def _readable(paths: Sequence[str], folder: Path, renderer: Renderer) -> tuple[dict[str, _Found], list[str]]:
+def _readable(
+    paths: Sequence[str], folder: Path, renderer: Renderer, encoding: str | None
+) -> tuple[dict[str, _Found], list[str]]:
     """Document names and their files, each read once so that nothing is written when one is bad; why others are skipped."""
     from ..rendering.scans import textless
     from ..sources import open_document, source_name
@@ -152,7 +156,7 @@ def _readable(paths: Sequence[str], folder: Path, renderer: Renderer) -> tuple[d
         if name in files and not files[name].file.samefile(file):
             raise DocumentError(f"{files[name].file} and {file} would both be named {name}; index a folder that holds both")
         try:
-            document = open_document(file, name=name)
+            document = open_document(file, name=name, encoding=encoding)
             if next(renderer.paginate(document), None) is None:
                 raise DocumentError(f"{file} holds no visible characters, so it has no pages")
             files[name] = _Found(file, len(textless(document)))

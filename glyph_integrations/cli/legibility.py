@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import QuietOption, choose_style
+from .options import EncodingOption, QuietOption, choose_style
 from .terminal import Terminal, counted
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def legibility(
     cache: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep readings here, so that a second run is fast.", show_default=False)
     ] = None,
+    encoding: EncodingOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Draw a document in several styles, read some lines back with an OCR engine, and count the errors.
@@ -49,7 +50,7 @@ def legibility(
     vision = VisionProfile.get(model)
     names = style or ["glyph-72", "glyph-96"]
     styles = [choose_style(name, vision) for name in names]
-    document = open_document(file)
+    document = open_document(file, encoding=encoding)
     reader = CachedReader(open_reader(engine), cache)
     found = {
         name: measure_legibility(

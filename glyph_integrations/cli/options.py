@@ -51,6 +51,10 @@ KeyOption = Annotated[
     ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print results only: no steps, no progress bars.")]
+EncodingOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Encoding of texts that are not UTF-8, such as gb18030 or cp1252.", show_default=False),
+]
 PasswordOption = Annotated[
     str | None,
     typer.Option("--password", metavar="ENV", help="Environment variable that holds a PDF's password.", show_default=False),

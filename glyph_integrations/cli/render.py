@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from .layout import lay_out, tell_layout
-from .options import PasswordOption, QuietOption, StyleOption, choose_style, secret
+from .options import EncodingOption, PasswordOption, QuietOption, StyleOption, choose_style, secret
 from .staging import staged
 from .terminal import Terminal, counted
 
@@ -38,6 +38,7 @@ def render(
     jobs: Annotated[
         int, typer.Option("--jobs", "-j", min=1, max=256, help="Processes that draw; pays from some hundred pages.")
     ] = 1,
+    encoding: EncodingOption = None,
     password: PasswordOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -51,7 +52,7 @@ def render(
 
     terminal = Terminal(quiet)
     vision = VisionProfile.get(model)
-    document = open_document(file, password=secret(password, "--password"))
+    document = open_document(file, encoding=encoding, password=secret(password, "--password"))
     renderer = Renderer(choose_style(style, vision))
     began = time.perf_counter()
     drawn = lay_out(terminal, renderer, document)

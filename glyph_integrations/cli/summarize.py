@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import DocumentError, UnknownModelError
-from .options import KeyOption, PasswordOption, QuietOption, RootOption, ServerOption, VisionOption, choose_style, secret
+from .options import (
+    EncodingOption,
+    KeyOption,
+    PasswordOption,
+    QuietOption,
+    RootOption,
+    ServerOption,
+    VisionOption,
+    choose_style,
+    secret,
+)
 from .terminal import Terminal, counted
 
 if TYPE_CHECKING:
@@ -57,6 +67,7 @@ def summarize(
         typer.Option(metavar="NAME|FILE", help="How pages look, as for glyph ask --style.", show_default=False),
     ] = None,
     root: RootOption = None,
+    encoding: EncodingOption = None,
     password: PasswordOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -91,7 +102,8 @@ def summarize(
     if reader is None and language is not None:
         terminal.warn("without a model the summary is in the words of the documents")
     if not PageIndex.exists(path):
-        _run(terminal, summarizer, _pages(terminal, renderer, path, secret(password, "--password")), dry_run, output)
+        pages = _pages(terminal, renderer, path, encoding, secret(password, "--password"))
+        _run(terminal, summarizer, pages, dry_run, output)
         return
     if page_style is not None:
         raise typer.BadParameter("pages of an index keep the style they were indexed in", param_hint="--page-style")
@@ -167,7 +179,7 @@ def _profile(name: str | None, required: bool) -> VisionProfile | None:
         return None  # pages will go as text, and the account says so
 
 
-def _pages(terminal: Terminal, renderer: Renderer, path: str, password: str | None) -> list[Page]:
+def _pages(terminal: Terminal, renderer: Renderer, path: str, encoding: str | None, password: str | None) -> list[Page]:
     """The pages of all files that can be read; the others are named."""
     from ..sources import find_files, open_document, source_name
 
@@ -176,7 +188,7 @@ def _pages(terminal: Terminal, renderer: Renderer, path: str, password: str | No
     def read() -> Iterator[Page]:
         for file in find_files(path):
             try:
-                document = open_document(file, name=source_name(file, path), password=password)
+                document = open_document(file, name=source_name(file, path), encoding=encoding, password=password)
                 pages = list(renderer.paginate(document))
                 if not pages:
                     raise DocumentError(f"{file} holds no visible characters, so it has no pages")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .layout import lay_out, tell_layout
-from .options import QuietOption, StyleOption, choose_style
+from .options import EncodingOption, QuietOption, StyleOption, choose_style
 from .terminal import Terminal
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def tokens(
             show_default=False,
         ),
     ] = None,
+    encoding: EncodingOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Compare what a document costs as text and as pages, for each known model family.
@@ -38,7 +39,7 @@ def tokens(
     from ..vision import VisionProfile, count_text_tokens
 
     terminal = Terminal(quiet)
-    document = open_document(file)
+    document = open_document(file, encoding=encoding)
     text = count_text_tokens(document.text, tokenizer)
     laid_out: dict[PageStyle, tuple[Renderer, list[Page]]] = {}
     rows = []

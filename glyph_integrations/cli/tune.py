@@ -14,7 +14,7 @@ import typer
 
 from ..errors import DocumentError
 from ..style import PageStyle
-from .options import KeyOption, QuietOption, VisionOption, secret
+from .options import EncodingOption, KeyOption, QuietOption, VisionOption, secret
 from .staging import staged
 from .terminal import Terminal, counted
 
@@ -97,6 +97,7 @@ def tune(
     population: Annotated[int, typer.Option(min=4, metavar="N", help="Styles in a generation.")] = 10,
     seed: Annotated[int, typer.Option(metavar="N", help="Of all that is random.")] = 0,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Styles scored at a time.")] = 1,
+    encoding: EncodingOption = None,
     api_key: KeyOption = None,
     quiet: QuietOption = False,
 ) -> None:  # fmt: skip
@@ -116,7 +117,7 @@ def tune(
     profile = VisionProfile.get(vision or model)
     chosen_space = SearchSpace.load(space) if space else None
     asked = read_questions(questions) if questions else []
-    sample = Sample.of(_documents(paths, {question.source for question in asked}, seed), seed=seed)
+    sample = Sample.of(_documents(paths, {question.source for question in asked}, seed, encoding), seed=seed)
     key = secret(api_key, "--api-key")
     server = _server(model, base_url, key, profile)
     adviser = advisor_of(_named_server(advisor, base_url, key)) if advisor else None
@@ -229,19 +230,19 @@ def _spread(front: Sequence[Trial], most: int) -> list[Trial]:
     return [readable[round(n * (len(readable) - 1) / (most - 1))] for n in range(most)]
 
 
-def _documents(paths: Sequence[str], asked_about: set[str], seed: int) -> Iterator[SourceDocument]:
+def _documents(paths: Sequence[str], asked_about: set[str], seed: int, encoding: str | None) -> Iterator[SourceDocument]:
     """The files that were named, then those met in folders, in an order by chance, since a sample is full before a large folder
     is read; those that questions are about first. In folders, what cannot be read is passed over."""
     from ..sources import find_files, open_document, source_name
 
     named = [Path(where) for where in paths if Path(where).is_file()]
-    yield from map(open_document, named)
+    yield from (open_document(file, encoding=encoding) for file in named)
     met = [(file, source_name(file, where)) for where in paths if Path(where) not in named for file in find_files(where)]
     random.Random(seed).shuffle(met)
     reasons = []
     for file, name in sorted(met, key=lambda found: found[1] not in asked_about):
         try:
-            document = open_document(file, name=name)
+            document = open_document(file, name=name, encoding=encoding)
         except DocumentError as error:
             reasons.append(str(error))
         else:

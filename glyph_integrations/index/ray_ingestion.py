@@ -89,13 +89,16 @@ class RayIngestion:
             told = str(error).strip().partition("\n")[0]
             raise ModelError(f"no Ray cluster at {address!r} ({told or type(error).__name__}); is it running?") from error
 
-    def sync(self, index: PageIndex, files: Mapping[str, Path], renderer: Renderer) -> Iterator[tuple[str, Synced]]:
+    def sync(
+        self, index: PageIndex, files: Mapping[str, Path], renderer: Renderer, encoding: str | None = None
+    ) -> Iterator[tuple[str, Synced]]:
         """Bring documents of an index up to date; yields the name of each, in order, and what `PageIndex.sync` did.
 
         Args:
             index: opened with this object's `embedder` (or, without one, with any that stores no vectors).
             files: documents by name.
             renderer: its style and fonts; fonts must be on every node.
+            encoding: of texts; see `open_document`.
 
         Raises:
             DocumentError: a document cannot be read. What was yielded before is in the index.
@@ -103,7 +106,7 @@ class RayIngestion:
         """
         waiting: deque[_Document] = deque()
         ready = 0
-        for document in self._documents(files, renderer):
+        for document in self._documents(files, renderer, encoding):
             waiting.append(document)
             ready += len(document.pages)
             if self.embedder is not None:
@@ -120,14 +123,14 @@ class RayIngestion:
             self.embedder.forget(document.pages)
         return document.name, synced
 
-    def _documents(self, files: Mapping[str, Path], renderer: Renderer) -> Iterator[_Document]:
+    def _documents(self, files: Mapping[str, Path], renderer: Renderer, encoding: str | None) -> Iterator[_Document]:
         """Documents laid out, in order; a few are under way."""
         source = iter(files.items())
         under_way: deque[tuple[str, Any, Any]] = deque()
         while True:
             for name, file in islice(source, _DOCUMENTS - len(under_way)):
                 data = self._ray.put(file.read_bytes())
-                under_way.append((name, data, self._lay_out.remote(data, name, renderer)))
+                under_way.append((name, data, self._lay_out.remote(data, name, renderer, encoding)))
             if not under_way:
                 return
             name, data, future = under_way.popleft()
@@ -292,9 +295,9 @@ class _Actor:
         return self._embedder.embed_query(text)
 
 
-def _lay_out(data: bytes, name: str, renderer: Renderer) -> list[Page]:
+def _lay_out(data: bytes, name: str, renderer: Renderer, encoding: str | None) -> list[Page]:
     """What runs in a task."""
-    return list(renderer.paginate(open_document(data, name=name)))
+    return list(renderer.paginate(open_document(data, name=name, encoding=encoding)))
 
 
 def _result(ray: Any, future: Any, what: str) -> Any:

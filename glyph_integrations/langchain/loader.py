@@ -30,7 +30,7 @@ class GlyphLoader(BaseLoader):
     Args:
         path: a file, a folder, a pattern such as ``docs/**/*.md``, or several of them.
         renderer: makes the pages (default ``Renderer()``).
-        encoding: of the files; None: UTF-8, or what a byte order mark says.
+        encoding: of texts that are not UTF-8; see `open_document`.
         password: of encrypted PDFs.
         silent_errors: log a file that cannot be read as a warning, and go on with the next.
         ocr: give text to image files and to pages of PDFs that have none, see `read_scans`: True for RapidOCR (extra

@@ -27,7 +27,7 @@ class GlyphReader(BasePydanticReader):
     Attributes:
         root: a folder; names are relative to it. None: relative to the folder or pattern given, and a single file has its own
             name only, so set it where a reader is handed files of several folders one by one, as `SimpleDirectoryReader` does.
-        encoding: of the files; None: UTF-8, or what a byte order mark says.
+        encoding: of texts that are not UTF-8; see `open_document`.
         password: of encrypted PDFs.
         ocr: give text to image files and to pages of PDFs that have none, see `read_scans`: True for RapidOCR (extra
             ``ocr``), ``tesseract:deu`` and the like, or an engine. False: such pages can be found by sight alone, by a store

@@ -13,7 +13,7 @@ from ..errors import DocumentError
 from ..page import Run, normalize_source
 from .media_type import EPUB, IMAGES, OFFICE, PDF, bare, binary_type, is_code, is_html, is_text, text_type
 from .page_file import OPENED, FilePage, PageFile
-from .text import decode
+from .text import decode, shows_its_encoding
 
 
 @dataclass(frozen=True)
@@ -94,14 +94,16 @@ def open_document(
         path_or_bytes: a file, or its content.
         media_type: what it is; if None told by its first bytes, then its name, then how its text begins.
         name: of the document; the file's own name if None, empty for bytes. See `source_name` for files of a folder.
-        encoding: any of Python's text encodings. None: UTF-8, or what a byte order mark says (UTF-8, UTF-16, UTF-32), or an
-            HTML page of itself.
+        encoding: of text, any of Python's; one of a whole folder may be named, for it is not asked where a byte order mark or
+            letters beyond ASCII show that a text is UTF-8, UTF-16 or UTF-32. None: UTF-8, or what the mark says, or an HTML
+            page of itself.
         errors: what to do with bytes that are not in the encoding: ``strict`` raises, ``replace`` puts U+FFFD in their place.
         password: of an encrypted PDF.
 
     Raises:
         DocumentError: missing, not readable, not a regular file, empty, of a kind that cannot be read (the message names it),
-            damaged, encrypted, or not in the encoding (the message names byte and line).
+            damaged, or encrypted.
+        EncodingError: a DocumentError: a text that is not in the encoding (the message names byte and line).
         PasswordError: a DocumentError: an encrypted PDF, and the password is not given or wrong.
         MissingExtraError: an Office file, without the extra ``office``.
     """
@@ -112,7 +114,9 @@ def open_document(
         data, label, file_name = _read(path), str(path), path.name
     if name is None:
         name = file_name
-    binary = None if encoding else binary_type(data)
+    binary = binary_type(data)
+    if encoding and (media_type or binary is None or binary.media_type not in (PDF, *IMAGES, *OFFICE, EPUB)):
+        binary = None  # text, whatever its first bytes look like
     kind = bare(media_type) if media_type else binary.media_type if binary else None
     if kind in (PDF, *IMAGES) and (binary is None or binary.media_type == kind):
         return _pictured(data, kind, normalize_source(name), label, password)
@@ -125,7 +129,11 @@ def open_document(
             f"{label}: {media_type} is not a text type; only text, HTML, PDF, images, Office files and EPUB can be read"
         )
     else:
-        text = decode(data, label, encoding or _own_encoding(data, name, kind), errors)
+        if encoding is None:
+            encoding = _own_encoding(data, name, kind)
+        elif shows_its_encoding(data):
+            encoding = None
+        text = decode(data, label, encoding, errors)
         _refuse_empty(text, label)
         media_type = media_type or text_type(name, text)
         text, runs, source_map = _marked_up(text, media_type, name, label)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import codecs
 
-from ..errors import DocumentError
+from ..errors import DocumentError, EncodingError
 
+_ADVICE = "Name its encoding, for example encoding='cp1252' (--encoding cp1252 on the command line)"
 _MARKS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -25,7 +26,8 @@ def decode(data: bytes, label: str, encoding: str | None = None, errors: str = "
         errors: an error handler of Python's codecs, such as ``strict`` or ``replace``.
 
     Raises:
-        DocumentError: the bytes are not text, or not in the encoding.
+        EncodingError: the bytes are not in the encoding.
+        DocumentError: they are no text, or there is no such encoding or error handler.
     """
     mark, codec = b"", encoding or "utf-8"
     if encoding is None:
@@ -33,7 +35,7 @@ def decode(data: bytes, label: str, encoding: str | None = None, errors: str = "
         if codec == "utf-8" and (at := data.find(0)) >= 0:
             raise DocumentError(
                 f"{label} is a binary file: byte {at} is NUL. If it is text without a byte order mark, name its encoding, "
-                "for example encoding='utf-16-le'"
+                "for example encoding='utf-16-le' (--encoding utf-16-le on the command line)"
             )
     try:
         text = data[len(mark) :].decode(codec, errors)
@@ -41,10 +43,20 @@ def decode(data: bytes, label: str, encoding: str | None = None, errors: str = "
         at = len(mark) + error.start
         line = data[len(mark) : at].decode(codec, "replace").count("\n") + 1
         found = data[at : len(mark) + error.end][:4].hex().upper()
-        raise DocumentError(
-            f"{label} is not {codec} text: byte {at} (line {line}) is 0x{found}: {error.reason}. "
-            "Name its encoding, for example encoding='cp1252', or pass errors='replace'"
+        raise EncodingError(
+            f"{label} is not {codec} text: byte {at} (line {line}) is 0x{found}: {error.reason}. {_ADVICE}, "
+            "or pass errors='replace'"
         ) from error
     except (LookupError, UnicodeError) as error:
         raise DocumentError(f"{label}: encoding {codec!r} with errors {errors!r} cannot be used: {error}") from error
     return text.removeprefix("\ufeff") if encoding else text
+
+
+def shows_its_encoding(data: bytes) -> bool:
+    """Whether bytes begin with a byte order mark, or are UTF-8 that no other encoding is likely to look like."""
+    if data.startswith(tuple(mark for mark, _ in _MARKS)):
+        return True
+    try:
+        return not data.isascii() and bool(data.decode("utf-8"))
+    except UnicodeDecodeError:
+        return False

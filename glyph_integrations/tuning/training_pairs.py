@@ -41,6 +41,7 @@ def export_pairs(
     vision: VisionProfile | str | None = None,
     shard: int = 500,
     seed: int = 0,
+    encoding: str | None = None,
     told: Callable[[str, int], None] = lambda document, pairs: None,
 ) -> Manifest:
     """Draw the pages of documents in several styles, and write each with its text and a few tasks.
@@ -65,6 +66,7 @@ def export_pairs(
         vision: the model to be trained, or its name: pages are padded to its grid.
         shard: pages of a shard, at least 1.
         seed: of phrasings, lines and sentences.
+        encoding: of texts; see `open_document`.
         told: called after each page with its document's name and the number of pages so far.
 
     Returns:
@@ -82,16 +84,16 @@ def export_pairs(
     chosen = [style if isinstance(style, PageStyle) else PageStyle.parse(style) for style in styles]
     templates = checked_templates(dict(templates))
     profile = None if vision is None else VisionProfile.get(vision)
-    files, folder = _files(paths), Path(folder)
+    files, folder = _files(paths, encoding), Path(folder)
     settings = {
         "format": format, "styles": [str(style) for style in chosen], "shard": shard, "seed": seed,
         "grid": profile.grid if profile else 1, "templates": {task: list(phrasings) for task, phrasings in templates.items()},
-        "documents": len(files), "documents_sha256": _fingerprint(files),
+        "documents": len(files), "documents_sha256": _fingerprint(files), "encoding": encoding or "",
     }  # fmt: skip
     manifest = _opened(folder, settings)
     if manifest.complete:
         return manifest
-    export = _Export(files, chosen, templates, profile, seed)
+    export = _Export(files, chosen, templates, profile, seed, encoding)
     start = manifest.shards[-1].next if manifest.shards else (0, 0, 0)
     pairs = export.pairs(start, manifest.pairs)
     while True:
@@ -123,9 +125,10 @@ class _Export:
 
     def __init__(
         self, files: Sequence[tuple[str, Path]], styles: Sequence[PageStyle], templates: Templates,
-        vision: VisionProfile | None, seed: int,
+        vision: VisionProfile | None, seed: int, encoding: str | None,
     ) -> None:  # fmt: skip
         self._files, self._styles, self._templates, self._vision, self._seed = files, styles, templates, vision, seed
+        self._encoding = encoding
         self._skipped = 0
         self.next: _Place = (0, 0, 0)
         self._renderer = cache(Renderer)  # one for each style, with its glyphs
@@ -150,7 +153,7 @@ class _Export:
     def _pages(self, start: _Place) -> Iterator[_Drawn]:
         for at in range(start[0], len(self._files)):
             name, path = self._files[at]
-            document = open_document(path, name=name)
+            document = open_document(path, name=name, encoding=self._encoding)
             styles = self._styles[:1] if document.pages else self._styles
             for kind, style in enumerate(styles):
                 if (at, kind) < start[:2]:
@@ -182,7 +185,7 @@ def _chain(first: Pair, others: Iterator[Pair]) -> Iterator[Pair]:
     yield from others
 
 
-def _files(paths: Iterable[str | os.PathLike[str]]) -> list[tuple[str, Path]]:
+def _files(paths: Iterable[str | os.PathLike[str]], encoding: str | None) -> list[tuple[str, Path]]:
     """Names and files of all documents that can be read, in a stable order."""
     found: dict[str, Path] = {}
     refused = ""
@@ -192,7 +195,7 @@ def _files(paths: Iterable[str | os.PathLike[str]]) -> list[tuple[str, Path]]:
             if name in found and not found[name].samefile(file):
                 raise DocumentError(f"{found[name]} and {file} would both be named {name}; export a folder that holds both")
             try:
-                open_document(file, name=name)
+                open_document(file, name=name, encoding=encoding)
                 found[name] = file
             except DocumentError as error:
                 if Path(where).is_file():  # named, not met on the way

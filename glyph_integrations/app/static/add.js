@@ -3,22 +3,25 @@
 import { events, get } from "./api.js";
 import { calm, complain } from "./banners.js";
 import { $, bytes, fill, h, number, progress } from "./dom.js";
-import { askForPassword } from "./password.js";
+import { askForOpening } from "./opening.js";
 import { ring, state } from "./state.js";
 
-// `body` is a blob, or plain values. Asks for the password of a locked document, which goes with the next try and is kept nowhere.
+// `body` is a blob, or plain values. Asks for what a document needs to open; that goes with the next try and is kept nowhere.
 async function take(method, path, body, name, after) {
-  let password = "";
-  do {
-    const locked = await tryOnce(method, path, body, password, name, after);
-    password = locked ? await askForPassword(name, locked.wrong) : "";
-  } while (password);
+  const opening = {};
+  for (;;) {
+    const needed = await tryOnce(method, path, body, opening, name, after);
+    if (!needed) return;
+    opening[needed.kind] = await askForOpening(name, needed);
+    if (!opening[needed.kind]) return;
+  }
 }
 
-async function tryOnce(method, path, body, password, name, after) {
+async function tryOnce(method, path, body, opening, name, after) {
   const blob = body instanceof Blob;
-  const sent = blob || !password ? body : { ...body, password };
-  const headers = blob && password ? { "X-Password": encodeURIComponent(password) } : {};
+  const sent = blob ? body : { ...body, ...opening };
+  const headers = blob && opening.password ? { "X-Password": encodeURIComponent(opening.password) } : {};
+  if (blob && opening.encoding) path += `&encoding=${opening.encoding}`;
   const stop = new AbortController();
   const telling = progress(() => stop.abort());
   telling.say(`Reading ${name}…`);
@@ -27,7 +30,7 @@ async function tryOnce(method, path, body, password, name, after) {
   try {
     for await (const event of events(method, path, sent, stop.signal, headers)) {
       telling.tell(event);
-      if (event.kind === "password") return event;
+      if (event.kind === "password" || event.kind === "encoding") return event;
       if (event.kind === "document") {
         state.documents = [...state.documents, event];
         calm();
