@@ -303,6 +303,7 @@ def test_the_encoding_of_a_text_that_is_not_utf8_is_asked_for_and_opens_it(brows
     data = "红楼梦第一回，甄士隐梦幻识通灵。".encode("gb18030")
     asked = browser.add(data, "a.txt")
     assert asked["kind"] == "encoding" and not asked["wrong"] and "gb18030" in dict(asked["choices"])
+    assert browser.get("/api/about").json()["documents"] == []
     wrong, right = ({"name": "a.txt", "encoding": encoding} for encoding in ("euc-jp", "gb18030"))
     assert browser.events("PUT", "/api/documents", params=wrong, content=data)[-1]["wrong"]
     assert browser.events("PUT", "/api/documents", params=right, content=data)[-1]["kind"] == "document"
