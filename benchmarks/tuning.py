@@ -4,7 +4,8 @@
 
 english, chinese  pages of a novel, read by RapidOCR: the front on passages of the search, and again on three times as many
                   others; the chosen style against presets; 100 random styles; and the volume under the front (hypervolume, of
-                  the rectangle from nothing to the text's own tokens and 10 % errors) of the search and of random search
+                  the rectangle from nothing to the text's own tokens and 10 % errors) of the search, of the genetic one, and of
+                  random search
 advisor           English again, with a scripted advisor, half of whose proposals are nonsense
 
 Random search is the same search with one generation as large as the budget: the presets that every search begins with, and
@@ -20,11 +21,11 @@ import re
 import statistics
 import time
 from pathlib import Path
+from typing import Any
 
 from glyph_integrations import PageStyle, open_document
 from glyph_integrations.style import PRESETS
 from glyph_integrations.tuning import (
-    Advisor,
     OcrEvaluator,
     Sample,
     StyleSearch,
@@ -50,11 +51,9 @@ def sample_of(text: str) -> Sample:
     return Sample.of([open_document(CORPORA / "texts" / TEXTS[text])])
 
 
-def search_of(sample: Sample, args: argparse.Namespace, population: int, advisor: Advisor | None = None) -> StyleSearch:
+def search_of(sample: Sample, args: argparse.Namespace, population: int = POPULATION, **options: Any) -> StyleSearch:
     evaluator = OcrEvaluator(threads=1 if args.jobs > 1 else None)
-    return StyleSearch(
-        sample, evaluator, population=population, seed=args.seed, kept=args.kept, jobs=args.jobs, advisor=advisor
-    )
+    return StyleSearch(sample, evaluator, population=population, seed=args.seed, kept=args.kept, jobs=args.jobs, **options)
 
 
 def run(search: StyleSearch, evaluations: int, name: str) -> list[Trial]:
@@ -80,8 +79,9 @@ def volumes(name: str, trials: list[Trial], most: float, steps: range) -> None:
 def compare(text: str, args: argparse.Namespace) -> None:
     sample = sample_of(text)
     print(f"\n{text}: {TEXTS[text]}, passages of {sum(p.end - p.start for p in sample.passages)} characters", flush=True)
-    search = search_of(sample, args, POPULATION)
+    search = search_of(sample, args)
     trials = run(search, args.evaluations, "search")
+    genetic = run(search_of(sample, args, sampler="nsga2"), args.evaluations, "genetic search (nsga2)")
     by_chance = run(search_of(sample, args, RANDOM + len(START)), RANDOM + len(START), "random search")
     print(f"front, on the passages of the search (no style may cost more than {search.most_tokens:.0f}):")
     for trial in search.front:
@@ -118,6 +118,7 @@ def compare(text: str, args: argparse.Namespace) -> None:
     steps = range(2 * POPULATION, args.evaluations + 1, 2 * POPULATION)
     print("hypervolume after    " + "".join(f"{n:>9}" for n in steps) + " styles")
     volumes("search", trials, search.most_tokens, steps)
+    volumes("genetic search", genetic, search.most_tokens, steps)
     volumes("random search", by_chance, search.most_tokens, steps)
     if args.output:
         args.output.mkdir(parents=True, exist_ok=True)
@@ -147,7 +148,7 @@ def scripted(prompt: str) -> str:
 
 def advised(args: argparse.Namespace) -> None:
     print("\nadvisor: English, a scripted advisor that proposes two impossible styles and up to three real ones each time")
-    search = search_of(sample_of("english"), args, POPULATION, scripted)
+    search = search_of(sample_of("english"), args, advisor=scripted)
     trials = run(search, args.evaluations, "search with advisor")
     print(f"    {search.advice}; failed {search.advice.failed} times")
     for reason, count in search.advice.refused.most_common():

@@ -210,11 +210,12 @@ def test_documents_that_hold_nothing_are_refused(tmp_path: Path) -> None:
 # -- the search -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_search_beats_what_it_began_with_and_chance() -> None:
-    found = searched(evaluations=96)
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
+def test_a_search_beats_what_it_began_with_and_chance(sampler: str) -> None:
+    found = searched(evaluations=96, sampler=sampler)
     chance = searched(evaluations=96, population=96)
     assert len(found.trials) == len(chance.trials) == 96 and found.generations == 8
-    assert {trial.origin for trial in found.trials} == {"start", "random", "bred"}
+    assert {trial.origin for trial in found.trials} == {"start", "random", "searched"}
     volume = [hypervolume(search.trials, found.most_tokens, 0.1) for search in (found, chance)]
     assert volume[0] > volume[1]
     best = choose(found.trials)
@@ -225,6 +226,7 @@ def test_a_search_beats_what_it_began_with_and_chance() -> None:
 def test_a_seed_decides_everything_however_many_work() -> None:
     first = searched(seed=3)
     assert figures(first) == figures(searched(seed=3, jobs=3)) != figures(searched(seed=4))
+    assert figures(first) != figures(searched(seed=3, sampler="nsga2"))
     assert len({trial.style for trial in first.trials}) == len(first.trials)  # nothing is scored twice
     assert [trial.number for trial in first.trials] == list(range(36))
 

@@ -19,7 +19,8 @@ class Trial:
         style: what was drawn.
         tokens: visual tokens for 1,000 characters, over whole pages.
         score: what the evaluator found; error 1 where it failed.
-        origin: ``start`` (a preset that the search began with), ``random``, ``bred`` (child of others) or ``advised``.
+        origin: ``start`` (a preset that the search began with), ``random``, ``searched`` (by what those before taught) or
+            ``advised``.
         failure: what the evaluator said when it failed; empty if it did not.
     """
 
