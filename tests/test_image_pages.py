@@ -118,6 +118,7 @@ def test_colours_of_every_mode_become_the_right_grey(renderer: Renderer) -> None
         "CMYK": saved(grey.convert("CMYK"), "TIFF"),
         "CMYK JPEG": saved(grey.convert("CMYK"), "JPEG", quality=98),
         "16 bits, PNG": saved(Image.fromarray(ramp.astype(np.uint16) * 257), "PNG"),
+        "12 bits in 16, TIFF": saved(Image.fromarray((ramp.astype(np.float64) * (4095 / 255)).astype(np.uint16)), "TIFF"),
         "16 bits, TIFF": saved(Image.fromarray(ramp.astype(np.uint16) * 257), "TIFF"),
         "32 bits": saved(Image.fromarray(ramp.astype(np.int32) * 257), "TIFF"),
         "floats": saved(Image.fromarray(ramp.astype(np.float32) / 255), "TIFF"),

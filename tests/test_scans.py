@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import threading
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -17,7 +18,7 @@ from pdf_files import pages_pdf, show
 from PIL import Image
 
 from glyph_integrations import Page, PageIndex, PageStyle, Renderer, open_document, read_scans, verify_answer
-from glyph_integrations.errors import MissingExtraError, ModelError
+from glyph_integrations.errors import GlyphError, MissingExtraError, ModelError
 from glyph_integrations.ocr import CachedReader, Stretch
 from glyph_integrations.picture import Picture
 
@@ -52,6 +53,26 @@ def tiff(*pictures: Image.Image) -> bytes:
     data = BytesIO()
     pictures[0].save(data, "TIFF", save_all=True, append_images=pictures[1:])
     return data.getvalue()
+
+
+def test_a_high_screenshot_is_read_at_a_legible_size_and_not_where_it_is_blank() -> None:
+    drawn = scan(LINES)
+    high = Image.new("L", (1080, 30_000), 246)
+    for top in (0, 29_000):
+        high.paste(drawn, (50, top))
+    data = BytesIO()
+    high.save(data, "PNG")
+    widths: list[int] = []
+
+    class Measured(Engine):
+        def read(self, image: Image.Image) -> list[Stretch]:
+            widths.append(image.width)
+            return super().read(image)
+
+    document = read_scans(open_document(data.getvalue(), name="shot.png"), Measured("some words"))
+    assert 2 <= document.text.count("some words") == len(widths) <= 4
+    ink = np.flatnonzero((np.asarray(drawn) < 128).any(axis=0))
+    assert min(widths) > 0.9 * np.ptp(ink) * 24 / 52  # lines were drawn 52 pixels apart, and engines read 24 well
 
 
 @pytest.mark.parametrize("engine", ["rapidocr", "tesseract"])
@@ -243,6 +264,37 @@ def test_a_page_that_nothing_can_find_is_told_once(
     ChainStore.from_documents(documents, visual_embedder("colpali"))
     ChainStore.from_documents(GlyphLoader(folder, ocr=Engine("words")).load())
     assert "no search will find it" not in caplog.text
+
+
+def test_readers_in_several_threads_share_a_folder_of_readings(tmp_path: Path) -> None:
+    pictures = [Image.new("L", (10, 10), grey) for grey in range(120)]
+    wrong: list[Exception] = []
+
+    def read() -> None:
+        reader = CachedReader(Engine("words " * 500), tmp_path)
+        try:
+            for picture in pictures:
+                reader.read(picture)
+        except Exception as error:
+            wrong.append(error)
+
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=read) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(usual)
+    assert not wrong and len(list(tmp_path.iterdir())) == len(pictures)
+
+
+def test_a_folder_that_takes_no_readings_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(GlyphError, match=r"what OCR read cannot be kept in .*file"):
+        CachedReader(Engine("words"), tmp_path / "file").read(Image.new("L", (9, 9)))
 
 
 def test_a_missing_engine_names_the_extra(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

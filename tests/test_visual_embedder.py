@@ -6,7 +6,7 @@ import http.server
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -189,6 +189,29 @@ def test_what_changes_vectors_is_another_index(visual_checkpoint: Any, visual_em
         assert other.name == plain.name and other.revision != plain.revision
         with pytest.raises(IndexMismatchError):
             PageIndex.open(tmp_path / "index", other)
+
+
+@pytest.mark.parametrize("family", ["colqwen2", "colmodernvbert", SINGLE])
+def test_an_index_made_in_one_dtype_is_asked_in_another(family: str, visual_checkpoint: Any, tmp_path: Path) -> None:
+    folder, pages = visual_checkpoint(family), small_pages(2)
+    with PageIndex.open(tmp_path / "index", VisualEmbedder(folder, device="cpu", dtype="bfloat16")) as index:
+        index.add(pages)
+    for dtype in ("float32", "float16"):
+        with PageIndex.open(tmp_path / "index", VisualEmbedder(folder, device="cpu", dtype=dtype)) as index:
+            assert len(index) == 2
+
+
+def test_other_weights_are_another_revision(visual_checkpoint: Any, tmp_path: Path) -> None:
+    import torch
+
+    before = VisualEmbedder(visual_checkpoint("colpali"), device="cpu")
+    model = before._encoder.model
+    torch.manual_seed(1)
+    for weights in model.parameters():  # as a little training does
+        weights.data += 0.02 * weights.data.std() * torch.randn(weights.shape)
+    model.save_pretrained(tmp_path)
+    before.processor.save_pretrained(tmp_path)
+    assert VisualEmbedder(tmp_path, device="cpu").revision != before.revision
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -384,6 +407,26 @@ def test_out_of_memory_makes_batches_smaller_and_goes_on(
     assert "out of memory" not in caplog.text  # the smaller batch is kept
 
 
+def test_out_of_memory_with_the_text_of_pages_takes_fewer_at_a_time(
+    visual_checkpoint: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    embedder = VisualEmbedder(visual_checkpoint("colpali"), device="cpu", text=True)
+    pages = small_pages(3)
+    expected = embedder.embed_pages(pages)
+    inner = embedder._encoder.texts
+
+    def hungry(texts: Sequence[str]) -> Any:
+        if len(texts) > 1:
+            raise MemoryError
+        return inner(texts)
+
+    monkeypatch.setattr(embedder._encoder, "texts", hungry)
+    with caplog.at_level(logging.WARNING):
+        found = embedder.embed_pages(pages)
+    assert all(np.allclose(a, b, atol=1e-4) for a, b in zip(found, expected, strict=True))
+    assert "ran out of memory with 3 texts at a time" in caplog.text
+
+
 @pytest.mark.slow
 def test_memory_that_is_short_for_one_page_is_an_error_that_says_so(colpali: VisualEmbedder) -> None:
     hungry(colpali, 0)
@@ -468,3 +511,21 @@ def test_addresses_and_paths_in_text_are_text(
         assert len(embedder.embed_query(text)) < 120
         embedder.embed_pages([next(Renderer(SMALL).paginate(text))])
     assert not asked
+
+
+@pytest.mark.parametrize("family", [*LATE, "colsmol", SINGLE])
+def test_control_tokens_in_text_are_text(family: str, visual_checkpoint: Any) -> None:
+    embedder = VisualEmbedder(visual_checkpoint(family), device="cpu", text=True)
+    tokenizer = embedder.processor.tokenizer
+    control = [token for token in ("<image>", "<|image_pad|>") if token in tokenizer.get_vocab()] + [tokenizer.pad_token]
+    assert len(control) >= 2
+    text = f"Where does {' or '.join(control)} stand? Half a pair: \ud800"
+    asked, plain = embedder.encode_question(text), embedder.encode_question("Where does it stand?")
+    assert np.isfinite(asked.vectors).all()
+    if asked.tokens is not None and plain.tokens is not None:
+        image = tokenizer.convert_tokens_to_ids(control[0])
+        assert image not in asked.tokens
+        pad = tokenizer.pad_token_id
+        assert (asked.tokens == pad).sum() == (plain.tokens == pad).sum()  # no more than stand around any question
+    pages = [next(Renderer(PageStyle()).paginate(f"The token {token} stands for a picture.")) for token in control]
+    assert all(len(vectors) for vectors in embedder.embed_pages(pages))

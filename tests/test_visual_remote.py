@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -159,3 +160,27 @@ def test_wrong_options_and_a_missing_library(server: PoolingServer, monkeypatch:
     monkeypatch.setitem(sys.modules, "openai", None)
     with pytest.raises(MissingExtraError, match=r"\[openai\]"):
         remote(server)
+
+
+def test_an_interruption_does_not_wait_for_a_server_that_hangs(server: PoolingServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(list[Image.Image]):
+        def __iter__(self) -> Iterator[Image.Image]:
+            yield from list.__iter__(self)
+            assert asked.wait(20)
+            raise KeyboardInterrupt
+
+    embedder, asked, released = remote(server), threading.Event(), threading.Event()
+
+    def hang(request: dict[str, Any]) -> Any:
+        asked.set()
+        released.wait(60)
+        raise ModelError("too late")
+
+    monkeypatch.setattr(embedder, "_ask", hang)
+    began = time.monotonic()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            embedder.embed_images(Interrupted([Image.effect_noise((100, 100), 80)] * 4))
+        assert time.monotonic() - began < 20
+    finally:
+        released.set()

@@ -251,7 +251,7 @@ def _colqwen2_lora(path: Path, small: bool) -> None:
     _colqwen2(base, small)
     model = t.ColQwen2ForRetrieval.from_pretrained(base)
     config = peft.LoraConfig(r=4, lora_alpha=1, init_lora_weights=False, target_modules=_PROJECTIONS)
-    peft.get_peft_model(model, config).save_pretrained(path)
+    peft.get_peft_model(model, config).save_pretrained(str(path))
     t.AutoProcessor.from_pretrained(base).save_pretrained(path)
 
 
@@ -262,8 +262,12 @@ def _colqwen25_lora(path: Path, small: bool) -> None:
     base = path.with_name(path.name + "-base")
     _colqwen25(base, small)
     model = MultiVectorEncoder(str(base), device="cpu")
-    model.add_adapter(peft.LoraConfig(r=4, lora_alpha=1, init_lora_weights=False, target_modules=_PROJECTIONS))
     model.save_pretrained(str(path))
+    for name in ("config.json", "model.safetensors"):  # an adapter stands in their place
+        (path / name).unlink()
+    config = peft.LoraConfig(r=4, lora_alpha=1, init_lora_weights=False, target_modules=_PROJECTIONS)
+    # not by the model's own add_adapter, which wants a newer peft than there may be
+    peft.get_peft_model(model.transformers_model, config).save_pretrained(str(path))
 
 
 def _siglip(path: Path, small: bool) -> None:

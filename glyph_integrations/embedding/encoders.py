@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import queue
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -76,6 +77,7 @@ class RetrievalModel:
         self.model = model
         self.processor = processor
         self._processors = _Copies(processor, copy.deepcopy)
+        self._plain = _plain(processor)
 
     def prepare(self, images: Sequence[Image.Image]) -> Any:
         """See `Encoder`."""
@@ -96,7 +98,7 @@ class RetrievalModel:
     def questions(self, texts: Sequence[str]) -> list[Encoded]:
         """See `Encoder`."""
         with self._processors.one() as processor:
-            inputs = processor.process_queries(text=list(texts), return_tensors="pt")
+            inputs = processor.process_queries(text=[self._plain(text) for text in texts], return_tensors="pt")
         return self.run(inputs)
 
     def texts(self, texts: Sequence[str]) -> list[Encoded]:
@@ -104,7 +106,8 @@ class RetrievalModel:
         with self._processors.one() as processor:
             # ColPali's: without them a word sees those after it only in a text that needs no padding
             kinds = "token_type_ids" in processor.model_input_names
-            inputs = processor.tokenizer(list(texts), padding=True, return_token_type_ids=kinds, return_tensors="pt")
+            plain = [self._plain(text) for text in texts]
+            inputs = processor.tokenizer(plain, padding=True, return_token_type_ids=kinds, return_tensors="pt")
         return self.run(inputs)
 
 
@@ -115,6 +118,7 @@ class SentenceModel:
         self.model = model
         self.late = type(model).__name__ == "MultiVectorEncoder"
         self._front = _Copies(model, _with_own_processor)
+        self._plain = _plain(model.processor)
 
     @property
     def processor(self) -> Any:
@@ -139,17 +143,34 @@ class SentenceModel:
 
     def questions(self, texts: Sequence[str]) -> list[Encoded]:
         """See `Encoder`."""
-        return self.run(self._prepared([{"text": text} for text in texts], "query"))
+        return self.run(self._prepared([{"text": self._plain(text)} for text in texts], "query"))
 
     def texts(self, texts: Sequence[str]) -> list[Encoded]:
         """See `Encoder`."""
-        return self.run(self._prepared([{"text": text} for text in texts], "document"))
+        return self.run(self._prepared([{"text": self._plain(text)} for text in texts], "document"))
 
     def _prepared(self, inputs: list[dict[str, Any]], task: str) -> tuple[Any, str]:
         # always with the kind beside it: of a bare string that looks like a path or a URL the file would be fetched
         prompt = self.model.prompts.get(task) or None
         with self._front.one() as model:
             return model.preprocess(inputs, prompt=prompt, task=task), task
+
+
+def _plain(processor: Any) -> Callable[[str], str]:
+    """What makes of a text one without control tokens, for a text is data: a space breaks each up (``< image>``). A processor
+    would look for the picture that an ``<image>`` in it stands for, and fail."""
+    tokenizer = getattr(processor, "tokenizer", processor)
+    added = getattr(tokenizer, "added_tokens_decoder", {}).values()
+    tokens = {str(token) for token in added if token.special} | {getattr(processor, "image_token", None) or ""}
+    control = re.compile(
+        "|".join(re.escape(token) for token in sorted(tokens, key=len, reverse=True) if len(token) > 1) or r"\Z."
+    )
+
+    def plain(text: str) -> str:
+        text = text.encode("utf-8", "replace").decode()  # half a surrogate pair is no text either
+        return control.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
+
+    return plain
 
 
 _Thing = TypeVar("_Thing")

@@ -147,18 +147,18 @@ class RemoteVisualEmbedder:
             if self._progress:
                 self._progress(len(found), count)
 
-        with ThreadPoolExecutor(self._at_once, thread_name_prefix="glyph-remote") as senders:
-            try:
-                for one in seen:
-                    waiting.append(senders.submit(self._of_seen, one))
-                    if len(waiting) > 2 * self._at_once:
-                        take()
-                while waiting:
+        senders = ThreadPoolExecutor(self._at_once, thread_name_prefix="glyph-remote")
+        try:
+            for one in seen:
+                waiting.append(senders.submit(self._of_seen, one))
+                if len(waiting) > 2 * self._at_once:
                     take()
-            except BaseException:
-                for future in waiting:
-                    future.cancel()
-                raise
+            while waiting:
+                take()
+        except BaseException as error:  # an interruption does not wait for a server that hangs
+            senders.shutdown(wait=isinstance(error, Exception), cancel_futures=True)
+            raise
+        senders.shutdown()
         return found
 
     def _of_seen(self, seen: Seen | None) -> Vectors:

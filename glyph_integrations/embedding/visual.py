@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..accelerator import free_memory, out_of_memory
 from ..errors import ModelError, QueryError
 from ..page import Page
 from ..rendering import Renderer
@@ -238,13 +239,22 @@ class VisualEmbedder:
         parts = [part for own in cut for part in own]
         made: list[Vectors] = []
         for start in range(0, len(parts), _TEXTS):
-            try:
-                made += [one.vectors for one in self._encoder.texts(parts[start : start + _TEXTS])]
-            except Exception as error:
-                raise ModelError(f"{self.name} failed on the text of pages: {type(error).__name__}: {error}") from error
+            made += self._of_texts(parts[start : start + _TEXTS])
         each = iter(made)
         none = np.zeros((0, self.dim), dtype=np.float32)
         return [pool_vectors(np.concatenate([none, *(next(each) for _ in own)]), self.pool) for own in cut]
+
+    def _of_texts(self, texts: Sequence[str]) -> list[Vectors]:
+        """The vectors of a few texts; of half as many at a time if memory does not suffice."""
+        try:
+            return [one.vectors for one in self._encoder.texts(texts)]
+        except Exception as error:  # each model raises its own
+            if len(texts) == 1 or not out_of_memory(error):
+                raise ModelError(f"{self.name} failed on the text of pages: {type(error).__name__}: {error}") from error
+        free_memory()  # out of the except clause, whose traceback would hold the tensors
+        half = len(texts) // 2
+        _log.warning("%s ran out of memory with %d texts at a time: going on with %d", self.name, len(texts), half)
+        return self._of_texts(texts[:half]) + self._of_texts(texts[half:])
 
     @cached_property
     def _tokenizer(self) -> Any:

@@ -12,6 +12,8 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from PIL import Image
 
+from ..errors import GlyphError
+
 
 class Stretch(NamedTuple):
     """Text that an engine found in a picture, and its box in pixels."""
@@ -52,6 +54,9 @@ class CachedReader:
         reader: the engine.
         folder: keep readings there too, one small JSON file a picture; made when needed. Default: in memory only.
         limit: how many readings are kept in memory, at least 1; those used longest ago go first.
+
+    Raises:
+        GlyphError: while reading: the folder cannot be written to.
     """
 
     def __init__(self, reader: Reader, folder: str | os.PathLike[str] | None = None, *, limit: int = 4096) -> None:
@@ -101,7 +106,10 @@ def _load(file: Path) -> list[Stretch] | None:
 
 
 def _save(file: Path, stretches: list[Stretch]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    fresh = file.with_suffix(f".{os.getpid()}.tmp")  # renamed when whole, so that two processes may share a folder
-    fresh.write_text(json.dumps(stretches, ensure_ascii=False), encoding="utf-8")
-    fresh.replace(file)
+    fresh = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}.tmp")  # renamed when whole: several may share a folder
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        fresh.write_text(json.dumps(stretches, ensure_ascii=False), encoding="utf-8")
+        fresh.replace(file)
+    except OSError as error:
+        raise GlyphError(f"what OCR read cannot be kept in {file.parent}: {error.strerror or error}") from error

@@ -66,7 +66,8 @@ def _lines(image: Image.Image, reader: Reader) -> list[_Line]:
     lines: list[_Line] = []
     joined = (ink[1:] & ink[:-1]).sum(axis=1)  # strokes that go on from a row to the next
     for top, bottom in _cuts(joined, int(inked[0]), int(inked[-1]) + 1, pitch):
-        lines += _read(grey.crop((left, top, right, bottom)), reader, pitch, paper, left, top)
+        if rows[top:bottom].any():
+            lines += _read(grey.crop((left, top, right, bottom)), reader, pitch, paper, left, top)
     return lines
 
 

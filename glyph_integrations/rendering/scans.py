@@ -18,7 +18,8 @@ from ..sources import SourceDocument
 from ..sources.page_file import OPENED, FilePage
 
 _DPI = 200  # that pages of a PDF are read at
-_LONGEST = 4000  # pixels of a side that is read
+_WIDEST = 4000  # pixels that an engine reads; what is high is read in bands
+_MOST = _WIDEST * _WIDEST  # pixels of a picture that is read
 
 
 def read_scans(
@@ -88,7 +89,7 @@ def textless(document: SourceDocument) -> list[int]:
 def _scale(page: FilePage, media_type: str) -> float:
     """Pixels per unit that a page is read at."""
     wanted = 1.0 if media_type.startswith("image/") else _DPI / 72
-    return min(wanted, _LONGEST / max(page.width, page.height))
+    return min(wanted, _WIDEST / page.width, math.sqrt(_MOST / (page.width * page.height)))
 
 
 def _placed(picture: Image.Image, reader: Reader, across: float, down: float, page: FilePage) -> tuple[str, str]:

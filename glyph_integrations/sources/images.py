@@ -113,9 +113,9 @@ def flat(image: Image.Image) -> Image.Image:
     mode = image.mode
     if mode in ("I", "F") or mode.startswith("I;"):  # Pillow would cut off all above 255
         values = np.asarray(image, np.float64)
-        low, high = (0.0, 65535.0) if mode.startswith("I;") else (min(0.0, float(values.min())), float(values.max()))
-        if mode == "I":
-            high = 65535.0 if 255 < high <= 65535 else max(high, 255.0)
+        low, high = min(0.0, float(values.min())), float(values.max())
+        if mode != "F":  # 16 bits hold scans of 12, too
+            high = next((most for most in (255.0, 4095.0, 65535.0) if high <= most), high)
         return Image.fromarray(np.uint8((values - low) * (255 / max(high - low, 1e-9)) + 0.5))
     if image.has_transparency_data:
         image = image.convert("RGBA")
