@@ -168,6 +168,36 @@ def test_a_long_chinese_text_is_pasted_drawn_and_drawn_otherwise(person: Person)
     assert "qwen3-vl" in person.see("tr.mine").text
 
 
+def test_larger_letters_take_their_lines_apart_with_them(person: Person) -> None:
+    person.paste(STORY)
+
+    def height() -> str:
+        return str(person.see("#style-line_height").get_attribute("value"))
+
+    letters = person.see("#style-font_size")
+    before = float(str(letters.get_attribute("value"))), height()
+    letters.send_keys(Keys.END)
+    assert float(height()) > 24 > before[0]
+    while float(str(letters.get_attribute("value"))) > before[0]:
+        letters.send_keys(Keys.ARROW_LEFT)
+    assert height() == before[1]
+    person.see("#style-line_height").send_keys(Keys.HOME)  # whoever wants lines closer than that may have them
+    assert float(height()) == 5
+    person.until(lambda: len(person.pictures()) >= 1, "pictures of pages")
+
+
+def test_pages_are_shown_to_their_last_line(person: Person) -> None:
+    person.paste(STORY)
+    person.until(lambda: person.pictures(), "pictures of pages")
+    script = """return [...document.querySelectorAll('#grid img')].filter(i => i.naturalWidth).map(i => {
+        const cut = i.parentElement.getBoundingClientRect(), whole = i.getBoundingClientRect();
+        return [whole.bottom - cut.bottom, whole.height / whole.width - i.naturalHeight / i.naturalWidth];
+    })"""
+    for below, out_of_shape in person.driver.execute_script(script):
+        assert below < 2
+        assert abs(out_of_shape) < 0.02
+
+
 def test_files_are_chosen_and_removed_and_too_large_ones_refused_before_they_are_sent(person: Person, tmp_path: Path) -> None:
     (tmp_path / "story.md").write_text("# Title\n\n" + STORY, encoding="utf-8")
     (tmp_path / "huge.txt").write_text("x" * 3_000_001, encoding="utf-8")

@@ -232,6 +232,19 @@ def test_a_document_that_no_call_survives_is_listed_and_the_rest_is_finished() -
     assert summary.level == "knowledge base"
 
 
+async def test_an_error_of_any_kind_costs_its_call_and_not_the_summary() -> None:
+    def short_of_memory(turns: Sequence[Turn]) -> str | None:
+        if "of bad sailed" in said_to(turns):
+            raise RuntimeError("out of memory")
+        return None
+
+    pages = [*book("good.txt", 3), *book("bad.txt", 3)]
+    summary = Summarizer(Scribe(answer=short_of_memory)).summarize(pages)
+    assert [str(failure) for failure in summary.failures] == ["bad.txt, pages 1-3: scribe: RuntimeError: out of memory"]
+    assert [part.source for part in summary.parts] == ["good.txt"]
+    assert await Summarizer(Scribe(answer=short_of_memory)).asummarize(pages) == summary
+
+
 def test_a_group_that_fails_is_missing_from_its_document() -> None:
     summary = Summarizer(Scribe(answer=failing("Number5")), budget=2500).summarize(book("log.txt"))
     (failure,) = summary.failures

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -82,7 +83,8 @@ class ModelWriter:
             answer = self._kept(request)
             if answer is not None or request.empty:
                 return self._node(job, request, answer, None)
-            read = self.model.read(request.turns, max_tokens=self._limit(job.final) + self._thinking)
+            with self._asking():
+                read = self.model.read(request.turns, max_tokens=self._limit(job.final) + self._thinking)
             return self._node(job, request, *self._checked(job, request, read))
         except GlyphError as error:
             return self._failed(job, str(error))
@@ -94,10 +96,21 @@ class ModelWriter:
             answer = await asyncio.to_thread(self._kept, request)
             if answer is not None or request.empty:
                 return self._node(job, request, answer, None)
-            read = await self.model.aread(request.turns, max_tokens=self._limit(job.final) + self._thinking)
+            with self._asking():
+                read = await self.model.aread(request.turns, max_tokens=self._limit(job.final) + self._thinking)
             return self._node(job, request, *await asyncio.to_thread(self._checked, job, request, read))
         except GlyphError as error:
             return self._failed(job, str(error))
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Whatever a model raises is a failed call: one without memory for these pages may have enough for the next."""
+        try:
+            yield
+        except GlyphError:
+            raise
+        except Exception as error:
+            raise ModelError(f"{self.model.name}: {type(error).__name__}: {error}") from error
 
     def estimate(self, job: Job) -> Node:
         """What a job would cost; no model is asked. Its text is None unless the cache holds the answer."""

@@ -39,7 +39,7 @@ export function buildPages() {
   on("draw", () => draw(parts));
   new IntersectionObserver((seen) => {
     if (seen.some((entry) => entry.isIntersecting)) more.querySelector("button")?.click();
-  }, { rootMargin: "400px" }).observe(more);
+  }, { rootMargin: "100% 0px" }).observe(more);
 }
 
 async function draw(parts) {
@@ -145,7 +145,7 @@ function askForMore(parts) {
     loadMore(parts);
   } }, `Show more (${number(total - have)} left)`);
   fill(parts.more, button);
-  if (parts.more.getBoundingClientRect().top < innerHeight + 400 && !$("panel-pages").hidden) button.click();
+  if (parts.more.getBoundingClientRect().top < 2 * innerHeight && !$("panel-pages").hidden) button.click();
 }
 
 async function loadMore(parts) {

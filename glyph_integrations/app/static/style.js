@@ -40,6 +40,21 @@ function change(name, value) {
   redraw();
 }
 
+// Larger letters need lines further apart: the line height keeps its share of the letter size, so that lines run into each other
+// only where somebody moves the line height itself.
+let share = 1;
+const measure = () => (share = setting("line_height") / setting("font_size"));
+
+function resize(size) {
+  const [low, high] = REACH.line_height;
+  const height = Math.min(high, Math.max(low, Math.round(2 * size * share) / 2));
+  change("font_size", size);
+  change("line_height", height);
+  const input = document.getElementById("style-line_height");
+  input.value = height;
+  input.previousElementSibling.textContent = height;
+}
+
 function slider([name, label, step]) {
   const [low, high] = REACH[name] || state.about.numbers[name];
   const shown = h("output", {});
@@ -48,7 +63,9 @@ function slider([name, label, step]) {
   shown.textContent = setting(name);
   input.addEventListener("input", () => {
     shown.textContent = input.value;
+    if (name === "font_size") return resize(Number(input.value));
     change(name, Number(input.value));
+    if (name === "line_height") measure();
   });
   return h("div", { className: "control" }, h("label", { htmlFor: input.id }, label), shown, input);
 }
@@ -81,6 +98,7 @@ export function stylePanel() {
   const reset = h("button", { type: "button", className: "quiet", onclick: () => choose(state.style.preset) }, "Reset");
   const draw = () => {
     preset.value = state.style.preset;
+    measure();
     const open = controls.querySelector("details")?.open;
     fill(
       controls,
