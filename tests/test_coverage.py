@@ -42,4 +42,6 @@ def test_the_command_names_what_a_file_lacks(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["fonts", str(path)])
     assert result.exit_code == 0 and "U+E123" in result.output and "DejaVuSans.ttf" in result.output
     assert CliRunner().invoke(app, ["fonts"]).exit_code == 0
+    path.write_text("text \ue455", encoding="utf-8")
+    assert "Private Use U+E455: " in CliRunner().invoke(app, ["fonts", str(path)]).output  # a name longer than the column
     assert CliRunner().invoke(app, ["fonts", str(tmp_path / "none")]).exit_code == 1

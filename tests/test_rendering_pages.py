@@ -101,6 +101,30 @@ def test_hard_wrapped_text_is_reflowed_and_says_so(caplog: pytest.LogCaptureFixt
     assert sum(len(p.lines) for p in pages) < sum(len(p.lines) for p in kept)
 
 
+def test_tables_and_definitions_within_wrapped_text_keep_their_lines() -> None:
+    import textwrap
+
+    prose = "\n\n".join(
+        textwrap.fill("It was the best of times, it was the worst of times, and we had it all before us. " * 5, 72)
+        for _ in range(5)
+    )
+    table = (
+        '   decorator                 ::= "@" assignment_expression NEWLINE\n'
+        '   parameter_list            ::= defparameter ("," defparameter)* ","\n'
+        "                                 | parameter_list_without_positional_only\n"
+        "   parameter                 ::= identifier"
+    )
+    (page,) = Renderer().paginate(f"{prose}\n\n{table}")
+    assert page.style.newline == "reflow"
+    drawn = [page.text[line[0].start : line[-1].end].strip() for line in page.lines if line]
+    assert drawn[-4:] == [row.strip() for row in table.splitlines()]
+    first, *rest = textwrap.wrap(
+        "The first line of a paragraph is set in, as books have it, and goes on at the margin. " * 3, 72, initial_indent="     "
+    )
+    (page,) = Renderer().paginate("\n".join([first, *rest, "", prose]))
+    assert page.lines[0][-1].end > len(first)
+
+
 def test_source_code_is_not_reflowed() -> None:
     import argparse
     import inspect

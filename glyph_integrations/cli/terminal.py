@@ -43,7 +43,7 @@ class Terminal:
         """Tell what was just done, under a name of at most 7 letters."""
         if not self.quiet:
             for number, line in enumerate(lines):
-                label = typer.style(f"{name:<8}", fg="cyan", bold=True) if number == 0 else " " * 8
+                label = typer.style(f"{name:<7} ", fg="cyan", bold=True) if number == 0 else " " * 8
                 typer.echo(label + printable(line))
 
     def result(self, text: str) -> None:

@@ -9,6 +9,8 @@ import numpy as np
 
 _SAMPLE = 256_000
 _ITEM = re.compile(r"(?:[-*+•]|\d{1,3}[.)]|[a-z][.)])\s")
+_GAP = re.compile(r"(?<=\S) {3,}(?=\S)")
+_FIRST_LINE = 8  # a paragraph's first line is indented by no more than that, and the others follow at the margin
 _NARROWEST, _WIDEST = 30, 160
 _SHARE = 0.4
 
@@ -47,15 +49,21 @@ def _goes_on(line: str, after: str) -> bool:
 
 def _needed(line: str, after: str) -> int:
     """How long a line would have been with the next line's first word; 0 when the newline is there for another reason: the
-    next line is indented further, or opens a list item."""
+    next line is indented further, or much less, or opens a list item, or both are rows of a table."""
     words = after.split(None, 1)
     if not words or not line.strip():
         return 0
     indent = len(line) - len(line.lstrip())
     indent_after = len(after) - len(after.lstrip())
-    if indent_after > indent or _ITEM.match(after, indent_after):
+    if not indent_after <= indent <= indent_after + _FIRST_LINE or _ITEM.match(after, indent_after) or _in_columns(line, after):
         return 0
     return len(line.rstrip()) + 1 + len(words[0])
+
+
+def _in_columns(line: str, after: str) -> bool:
+    """Whether two lines have something after a wide gap in the same column, as rows of a table do."""
+    ends = {gap.end() for gap in _GAP.finditer(line)} if "   " in after else ()
+    return bool(ends) and any(gap.end() in ends for gap in _GAP.finditer(after))
 
 
 def is_forced(line: str, after: str, width: int) -> bool:
