@@ -78,7 +78,7 @@ def test_ask_tells_each_step_cites_the_line_and_marks_it(story: Path, own_folder
 def test_ask_finds_the_patroness(corpora: Path) -> None:
     out = ok("ask", corpora / "texts/pride_and_prejudice.txt", "Who is Mr. Collins's patroness?")
     pages = {page.number: page for page in Renderer().paginate(open_document(corpora / "texts/pride_and_prejudice.txt"))}
-    found = [pages[int(number)].text for number in re.findall(r"page (\d+)  score", out)]
+    found = [pages[int(number)].text for number in re.findall(r"page (\d+)  relevance", out)]
     # the two places that say so in as many words
     told = ("fortunate in his patroness. Lady Catherine de Bourgh", "A fortunate chance had recommended him to Lady Catherine")
     assert any(words in text for words in told for text in found[:2])
