@@ -606,6 +606,7 @@ def test_command_keeps_to_its_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             command = ("tune", story, "--base-url", server.url, "--budget", "60s", "--population", 4, "--styles", 5)
             result = glyph(*command, "--calls", calls, "-o", f"out{calls}")
             assert result.exit_code == 0 and said in result.output and len(server.requests) <= calls
+            assert "can the model read pages at all?" in " ".join(result.stderr.split())
         assert (tmp_path / f"out{calls}" / "style.json").is_file()
     assert "no style has at most 0 % errors" in glyph(*command, "--calls", 5, "-o", "out5", "--most-error", 0).output
 

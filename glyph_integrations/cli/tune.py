@@ -148,6 +148,7 @@ def _report(
 ) -> None:
     """Read the best again, of them and of presets ``room`` at most, and write what was found."""
     from ..tuning import choose, plot, side_by_side
+    from ..tuning.style_search import UNREADABLE
 
     others = search.sample.others(_AGAIN * len(search.sample.passages))
     names = list(dict.fromkeys([search.vision.style, "glyph-72", "glyph-96"]))
@@ -189,6 +190,8 @@ def _report(
         )
     else:
         terminal.step("Chosen", str(best.style), f"{_figures(best)}; use it with --style {output / 'style.json'}")
+        if best.error > UNREADABLE and most_error is None:
+            terminal.warn("that is hardly reading: can the model read pages at all? glyph calibrate asks it")
     terminal.step("Files", f"front.png, pages.png, trials.json in {output}")
 
 
