@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import html
 import itertools
+import json
+from collections.abc import Callable
 from io import BytesIO
 
 import pytest
@@ -38,6 +41,7 @@ from glyph_integrations.reading import (
 )
 from glyph_integrations.reading.exact_strings import find_exact
 from glyph_integrations.reading.placement import Candidate, Gate
+from glyph_integrations.reading.prompt import _say_spoilt
 from glyph_integrations.rendering.crop import crop_lines
 
 RENDERER = Renderer()
@@ -282,6 +286,25 @@ def exchange(n: int, words: int = 130) -> list[Turn]:
 
 def long_prompt(**options: object) -> Prompt:
     return Prompt(GLYPH, RENDERER, draw_text="long", min_tokens=1200, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda tag: repr([tag]), True), (lambda tag: json.dumps({"context": tag}), True), (lambda tag: tag[:300], True),
+        (lambda tag: tag.replace("of", "off"), True), (str, False), (html.escape, False), (lambda _: "plain", False),
+    ],
+    ids=["list", "json", "cut", "edited", "whole", "escaped as templates do", "none"],
+)  # fmt: skip
+def test_tags_that_were_spoilt_on_their_way_are_said(
+    spoil: Callable[[str], str], said: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    page = next(iter(RENDERER.paginate('A day of wind.\n\nAnother "day" of wind.\n' * 40, "log.txt")))
+    REGISTRY.register([page])
+    _say_spoilt.cache_clear()
+    for _ in range(2):
+        Prompt(GLYPH, RENDERER).build([Turn("user", f"{spoil(page_tag(page))}\n\nWhich day?")])
+    assert caplog.text.count("tags cut, edited or escaped") == said
 
 
 def test_old_exchanges_are_drawn_and_the_last_ones_are_not() -> None:

@@ -361,6 +361,8 @@ def test_bindings_are_unwrapped_and_kept(server: ChatServer, pages: list[Page]) 
     assert server.requests[-1]["seed"] == 8 and server.requests[-1]["stop"] == ["then"]
     with pytest.raises(TypeError, match="chat model"):
         ChatGlyph(llm=RunnablePassthrough())
+    with pytest.raises(TypeError, match="around ChatGlyph"):
+        ChatGlyph(llm=FakeListChatModel(responses=["x"]).with_retry())
     with pytest.raises(UnknownModelError, match="nonesuch"):
         ChatGlyph(llm=openai(server), vision="nonesuch")
 

@@ -218,7 +218,7 @@ async def test_without_nodes_or_room_the_model_is_not_asked(nodes: list[NodeWith
         assert str(response) == "Nothing found."
         assert citations_of(response) == []
         left_out = small.synthesize(QUESTION, nodes)
-        assert "No answer" in str(left_out)
+        assert "none fits the budget" in str(left_out)
         assert {p["sent_as"] for p in left_out.metadata["glyph"]["report"]["pages"]} == {"left out"}
         assert model.calls == []
     assert str(await GlyphSynthesizer(model).asynthesize(QUESTION, [])).startswith("No answer")

@@ -125,6 +125,43 @@ def test_tables_and_definitions_within_wrapped_text_keep_their_lines() -> None:
     assert page.lines[0][-1].end > len(first)
 
 
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "Middleware: Components that Play Both Sides\n===========================================",
+        "   +-------------------------------+-------------------------------+\n"
+        "   |          Source Port          |       Destination Port        |\n"
+        "   +-------------------------------+-------------------------------+",
+        "Network Working Group                                        J. Postel\n"
+        "Request for Comments: 793                                           ISI",
+        "lamp\t12\tthe best lamp that there is on the island of Amrum, and beyond it\noil\t3\tno",
+        "Subject: Re: the lighthouse and everything that belongs to it, once more\nDate: Mon, 1 Dec 2025 10:00:00 +0100",
+        "> we had everything before us, we had nothing before us, said the\n> letter",
+        "$ cd /usr/share/lighthouse/and/some/long/path/that/fills/the/line/wholly\n$ make",
+        "| a cell that goes on until the margin of this text is there now | d |\n| next | e |",
+    ],
+    ids=["underlined heading", "packet", "letterhead", "tabs", "mail headers", "quoted", "commands", "bars"],
+)
+def test_what_stands_on_lines_of_its_own_keeps_them_within_wrapped_text(rows: str) -> None:
+    import textwrap
+
+    prose = textwrap.fill("It was the best of times, it was the worst of times, and we had it all before us. " * 20, 72)
+    (page,) = Renderer().paginate(f"{prose}\n\n{rows}\n\n{prose}")
+    assert page.style.newline == "reflow"
+    drawn = [page.text[line[0].start : line[-1].end].strip() for line in page.lines if line]
+    own = [row.strip() for row in rows.splitlines()]
+    assert any(drawn[at : at + len(own)] == own for at in range(len(drawn)))
+
+
+def test_what_a_letter_quotes_does_not_keep_its_own_text_from_being_reflowed() -> None:
+    import textwrap
+
+    sentence = "It was the best of times, it was the worst of times, and we had it all before us. "
+    quoted = textwrap.fill(sentence * 20, 64, initial_indent="> ", subsequent_indent="> ")
+    (page,) = Renderer().paginate(f"{textwrap.fill(sentence * 12, 72)}\n\n{quoted}")
+    assert page.style.newline == "reflow"
+
+
 def test_source_code_is_not_reflowed() -> None:
     import argparse
     import inspect

@@ -254,6 +254,13 @@ def test_hostile_markdown_takes_bounded_time(text: str) -> None:
     assert time.process_time() - start < 10
 
 
+def test_a_deep_list_hides_nothing_of_what_comes_after_it() -> None:
+    deep = "".join("  " * level + f"- level {level}\n" for level in range(20))
+    table = "| a | b |\n|---|---|\n| 1 | **two** |"
+    text = f"{deep}\nBetween.\n\n{table}\n"
+    assert said(text, "table") == ["| a | b |\n| 1 | two |"] and said(text, "strong") == ["two"]
+
+
 def test_too_large_a_text_is_read_without_runs() -> None:
     text = "# A\n" * (MAX_CHARACTERS // 4 + 1)
     assert markdown_runs(text) == ()

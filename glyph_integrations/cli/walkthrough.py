@@ -110,7 +110,8 @@ class Walkthrough:
             tell.result("No answer: no page matches the question.")
             return
         found = f"{len(hits)} of {counted(len(index), 'page')} in {(time.perf_counter() - began) * 1000:.0f} ms, best first:"
-        tell.step("Find", found, *(f"{self._name(hit.page)}  relevance {hit.relevance:.2f}  {excerpt(hit.page.text)}" for hit in hits))
+        rows = (f"{self._name(hit.page)}  relevance {hit.relevance:.2f}  {excerpt(hit.page.text)}" for hit in hits)
+        tell.step("Find", found, *rows)
         turns, report = self.builder.build(question, hits)
         tell.step("Send", *self._account(report))
         if isinstance(self.model, ExtractiveModel):

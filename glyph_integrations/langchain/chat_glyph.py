@@ -74,7 +74,10 @@ class ChatGlyph(PageChat):
             configs.append(inner.config)
             inner = inner.bound
         if not isinstance(inner, BaseChatModel):
-            raise TypeError(f"ChatGlyph(llm=...): expected a LangChain chat model, not {type(inner).__name__}")
+            raise TypeError(
+                f"ChatGlyph(llm=...): expected a LangChain chat model, not {type(inner).__name__}; what wraps a model, such as "
+                "with_retry() and with_fallbacks(), goes around ChatGlyph"
+            )
         self._inner, self._bound = inner, bound
         given = set(self.model_fields_set)
         for name in _INHERITED:

@@ -93,7 +93,7 @@ class GlyphSynthesizer(BaseSynthesizer):
         self._structured = isinstance(llm, StructuredLLM)
         super().__init__(
             llm=llm, callback_manager=callback_manager, streaming=streaming and not self._structured,
-            empty_response=empty_response or "No answer: no page was found for this question.",
+            empty_response=empty_response or "No answer: no page was found for this question, or none fits the budget.",
         )  # fmt: skip
         self._reader = llm if isinstance(llm, PageLLM) else GlyphLLM(llm=llm, vision=profile, renderer=renderer)
         self._instructions = [Turn("system", llm.system_prompt)] if llm.system_prompt else []

@@ -53,7 +53,8 @@ _OURS = {_NODE_ID, REF_DOC_ID, "_node_content", "_node_type"}
 
 class GlyphVectorStore(BasePydanticVectorStore):
     """Holds nodes as pages, and finds them. It embeds pages and questions itself, so no embedding model is needed:
-    pass `embed_model`, a stand-in, wherever LlamaIndex insists on one. Embeddings that nodes bring are not used, unless
+    pass `embed_model`, a stand-in, wherever LlamaIndex insists on one. (An ``IngestionPipeline`` insists without saying so: it
+    stores no node unless the last of its transformations embeds.) Embeddings that nodes bring are not used, unless
     ``use_embeddings`` says so.
 
     A node that is not a page, or whose text was edited, is kept as the pages its text fills; when it fills several, each

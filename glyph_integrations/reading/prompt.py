@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import BudgetError
@@ -13,7 +15,7 @@ from .history import Stretch, old_stretches
 from .placement import Candidate, Gate, Limits, labels_of, unique
 from .registry import REGISTRY, PageSource
 from .report import ContextReport, Placement
-from .tags import split_tags
+from .tags import remnants, split_tags
 from .tiers import place_by_rank
 from .turns import PagePart, Part, PicturePart, TextPart, Turn, question_of
 from .watcher import PageWatcher
@@ -21,6 +23,8 @@ from .watcher import PageWatcher
 if TYPE_CHECKING:
     from ..rendering import Renderer
     from ..vision.text_tokens import Tokenizer
+
+_log = logging.getLogger("glyph_integrations")
 
 
 class Prompt:
@@ -169,6 +173,8 @@ class Prompt:
         for piece in split_tags(text):
             page = None if isinstance(piece, str) else REGISTRY.resolve(piece, self.pages)
             pieces.append(Mention(page) if page else piece if isinstance(piece, str) else piece.raw)
+        if any(REGISTRY.page(page_id) for piece in pieces if isinstance(piece, str) for page_id in remnants(piece)):
+            _say_spoilt()
         return pieces if any(isinstance(piece, Mention) for piece in pieces) else None
 
     def _long(self, text: str, number: int, question: str | None, *, holds_question: bool) -> Text | None:
@@ -230,6 +236,15 @@ class Prompt:
             return text
 
         return sidecar
+
+
+@cache
+def _say_spoilt() -> None:
+    _log.warning(
+        "pages reached a prompt with their tags cut, edited or escaped, and go as plain text (said once): join the "
+        "page_content of Documents instead of writing the list into the prompt, tag pages after splitting, and tell "
+        "LlamaIndex the model's context_window"
+    )
 
 
 _HISTORY = object()  # origin of a turn that stands for old exchanges until it is joined with the next

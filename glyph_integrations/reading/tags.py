@@ -38,6 +38,7 @@ _ESCAPED = re.compile(
     rf"&lt;(?:page n={_QUOTE}(\d{{1,9}}){_QUOTE} source={_QUOTE}((?:(?!&quot;|&#34;|&lt;|&gt;)[^<>\n])*){_QUOTE} "
     rf"id={_QUOTE}([0-9a-f]{{32}}){_QUOTE}&gt;|(/page&gt;)|page\b)"
 )
+_REMNANT = re.compile(r"page n=[^\n]{1,400}? id=\S{1,6}?([0-9a-f]{32})")  # an opening tag, however its quotes were escaped
 _MARKER = re.compile(r"\[pages? \d+(?:-\d+)?(?: of [^\]\n]*)?(?:, lines \d+-\d+)?: (?:see images?|see above|left out)\]")
 
 
@@ -85,6 +86,11 @@ def split_tags(text: str) -> list[str | PageTag]:
 def outside_tags(text: str) -> str:
     """The text without its candidate tags and without the markers, such as ``[page 57: see image]``, that delivery leaves."""
     return _MARKER.sub("", "".join(piece for piece in split_tags(text) if isinstance(piece, str)))
+
+
+def remnants(text: str) -> list[str]:
+    """The ids in the opening tags, however escaped, of a text in which no tag resolves: what was cut or edited on its way."""
+    return _REMNANT.findall(text)
 
 
 def _unescape(text: str) -> str:

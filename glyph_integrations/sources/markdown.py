@@ -25,6 +25,7 @@ from .markdown_html import hidden_html
 from .runs import Span, in_order, newlines_to_lf
 
 MAX_CHARACTERS = 10_000_000
+_MAX_NESTING = 100  # a list takes two of them; deeper, the parser reads nothing in the rest of the text
 _FRONT_MATTER = re.compile(r"---[ \t]*\n[\w.-]+[ \t]*:(?:.*\n){1,1000}?(?:---|\.\.\.)[ \t]*(?:\n|\Z)")
 _FENCE_END = re.compile(r"[\s>]*(`{3,}|~{3,})[ \t]*\Z")
 # a definition without one of these is perhaps a sentence: "[Note]: Important"; a footnote is text, too
@@ -284,6 +285,7 @@ def _parser() -> MarkdownIt:
     parser = MarkdownIt()
     parser.inline = _WatchedInline()
     parser.configure("commonmark").enable("table").disable(["fragments_join", "text_join"])  # joining would lose places
+    parser.options["maxNesting"] = _MAX_NESTING
     parser.core.ruler.at("inline", _read_inline)
     for rule in parser.block.ruler.__rules__:
         rule.fn = _watched_block(rule.name, rule.fn)
