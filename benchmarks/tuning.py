@@ -1,12 +1,15 @@
 """The search for a page style: what it finds, against presets, random styles, and random search; and with an advisor.
 
-    python benchmarks/tuning.py [english] [chinese] [advisor] [--evaluations 100] [--jobs 2] [--kept FOLDER] [--output FOLDER]
+    python benchmarks/tuning.py [english] [chinese] [advisor] [formula] [--evaluations 100] [--seed 0] [--jobs 2]
+                                [--kept FOLDER] [--output FOLDER]
 
 english, chinese  pages of a novel, read by RapidOCR: the front on passages of the search, and again on three times as many
                   others; the chosen style against presets; 100 random styles; and the volume under the front (hypervolume, of
                   the rectangle from nothing to the text's own tokens and 10 % errors) of the search, of the genetic one, and of
                   random search
 advisor           English again, with a scripted advisor, half of whose proposals are nonsense
+formula           both samplers and random search over five seeds, where errors are a formula (letters and lines, by their
+                  pixels), exact and as 600 characters would show them; the hypervolume is that of the exact errors
 
 Random search is the same search with one generation as large as the budget: the presets that every search begins with, and
 chance. With ``--kept`` scores are kept, and a run that was stopped goes on where it was; ``--output`` writes plots and pages.
@@ -16,18 +19,24 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import re
 import statistics
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zlib import crc32
+
+import numpy as np
 
 from glyph_integrations import PageStyle, open_document
 from glyph_integrations.style import PRESETS
 from glyph_integrations.tuning import (
     OcrEvaluator,
     Sample,
+    Score,
     StyleSearch,
     Trial,
     choose,
@@ -163,21 +172,62 @@ def advised(args: argparse.Namespace) -> None:
         plot(trials, title="English novel, with a scripted advisor").save(args.output / "tuning_advisor.png")
 
 
+class Formula:
+    """Errors fall with the pixels of letters and lines. With ``noise``, as many as reading 600 characters might find."""
+
+    blind, in_process = OcrEvaluator.blind, False
+
+    def __init__(self, noise: bool) -> None:
+        self.noise, self.name = noise, f"formula, noise {noise}"
+
+    @staticmethod
+    def error(style: PageStyle) -> float:
+        scale = style.dpi / 72
+        height, leading = scale * style.font_size, scale * (style.line_height - style.font_size)
+        small = 0.25 * math.exp(1.3 * (5.2 - height)) + 0.1 * math.exp(1.5 * (4.8 - height * style.horizontal_scale))
+        looks = 0.01 * (style.levels == 2) + 0.004 * (style.levels == 4) + 0.002 * (style.align == "justify")
+        return min(1.0, small + 0.03 * math.exp(7 - height - 1.5 * leading) + looks)
+
+    def evaluate(self, style: PageStyle, sample: Sample) -> Score:
+        if not self.noise:
+            return Score(self.error(style))
+        misread = 2 * np.random.default_rng(crc32(str(style).encode())).poisson(300 * self.error(style))  # they come in pairs
+        return Score(min(1.0, misread / 600), math.sqrt(2 * misread) / 600)
+
+
+def by_formula(args: argparse.Namespace) -> None:
+    sample = sample_of("english")
+    steps = range(2 * POPULATION, args.evaluations + 1, 2 * POPULATION)
+    for noise in (False, True):
+        print(f"\nerrors by a formula, {'as 600 characters show them' if noise else 'exact'}; five seeds, mean +- deviation")
+        for name in ("tpe", "nsga2", "random"):
+            found = []
+            for seed in range(5):
+                population, sampler = (args.evaluations, "tpe") if name == "random" else (POPULATION, name)
+                search = StyleSearch(sample, Formula(noise), population=population, seed=seed, sampler=sampler)
+                trials = [replace(t, score=Score(Formula.error(t.style))) for t in search.run(evaluations=args.evaluations)]
+                found.append([hypervolume(trials[:n], search.most_tokens, WORST) for n in steps])
+            cells = (f"{statistics.mean(at):.3f}+-{statistics.stdev(at):.3f}" for at in zip(*found, strict=True))
+            print(f"    {name:8}" + "".join(f"{cell:>14}" for cell in cells), flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tables", nargs="*", metavar="TABLE", help="english, chinese, advisor; default: all")
+    parser.add_argument("tables", nargs="*", metavar="TABLE", help="english, chinese, advisor, formula; default: all")
     parser.add_argument("--evaluations", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--kept", type=Path)
     parser.add_argument("--output", type=Path)
     args = parser.parse_args()
-    known = [*TEXTS, "advisor"]
+    known = [*TEXTS, "advisor", "formula"]
     if unknown := {*args.tables} - {*known}:
         parser.error(f"unknown table {', '.join(unknown)}; known: {', '.join(known)}")
     for table in args.tables or known:
         if table == "advisor":
             advised(args)
+        elif table == "formula":
+            by_formula(args)
         else:
             compare(table, args)
 

@@ -15,7 +15,7 @@ import glyph_integrations
 
 PACKAGE = Path(glyph_integrations.__file__).parent
 FLOORS = (
-    {"accelerator", "errors", "refusal", "style", "packing", "picture", "page"},
+    {"accelerator", "errors", "refusal", "workers", "style", "packing", "picture", "page"},
     {"sources", "vision", "ocr"},
     {"rendering"},
     {"embedding"},
@@ -25,7 +25,8 @@ FLOORS = (
     {"langchain", "llama_index", "app"},
     {"cli", "__main__"},
 )
-GROUND = ("accelerator", "errors", "refusal", "style", "packing", "picture", "page")  # on the ground floor, in this order
+# on the ground floor, in this order
+GROUND = ("accelerator", "errors", "refusal", "workers", "style", "packing", "picture", "page")
 ADAPTERS = {"langchain", "llama_index"}
 FRAMEWORKS = ("langchain_core", "llama_index")
 HEAVY = (*FRAMEWORKS, "torch", "transformers", "faiss", "tantivy", "openai")

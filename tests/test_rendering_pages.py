@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
+import time
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -264,6 +268,38 @@ def test_several_processes_draw_the_same_pages_in_order() -> None:
     alone = [renderer.png(page, 96) for page in pages]
     assert list(png_in_parallel(renderer, iter(pages), 96, processes=2)) == alone
     assert list(png_in_parallel(renderer, pages, 96, processes=1)) == alone
+
+
+KILLED = """
+import multiprocessing, os, signal
+from glyph_integrations import Renderer
+from glyph_integrations.rendering import png_in_parallel
+
+if __name__ == "__main__":
+    drawn = png_in_parallel(Renderer(), Renderer().paginate("A word. " * 90_000), processes=2)
+    next(drawn)
+    print(*(process.pid for process in multiprocessing.active_children()), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+def test_workers_end_with_the_process_that_was_killed(tmp_path: Path) -> None:
+    (script := tmp_path / "killed.py").write_text(KILLED, encoding="utf-8")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    workers = [int(pid) for pid in done.stdout.split()]
+    assert done.returncode == -9 and len(workers) == 2
+
+    def alive(pid: int) -> bool:
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+        except OSError:
+            return False
+
+    deadline = time.monotonic() + 20
+    while any(map(alive, workers)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(alive, workers))
 
 
 def test_boxes_cover_the_ink_of_their_characters() -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from itertools import islice
 
 from ..page import Page
 from ..vision import VisionProfile
+from ..workers import worker_processes
 from .renderer import Renderer
 
 _BATCH = 16
@@ -50,8 +50,7 @@ def png_in_parallel(
             yield renderer.png(page, dpi, vision)
         return
     source = iter(pages)
-    context = multiprocessing.get_context("spawn")  # safe beside threads, and the same everywhere
-    pool = ProcessPoolExecutor(processes, context, initializer=_start, initargs=(renderer,))
+    pool = worker_processes(processes, _start, renderer)
     waiting: deque[Future[list[bytes]]] = deque()
     try:
         while True:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from types import TracebackType
 
 from ..style import PageStyle
+from ..workers import worker_processes
 from .evaluator import Evaluator, Score
 from .kept_scores import KeptScores
 from .sample import Sample
@@ -53,8 +53,7 @@ class Scoring:
         if self._jobs > 1 and not self._evaluator.in_process:
             self._pool = ThreadPoolExecutor(self._jobs)
         elif self._jobs > 1:
-            context = multiprocessing.get_context("spawn")  # safe beside threads, and the same everywhere
-            self._pool = ProcessPoolExecutor(self._jobs, context, initializer=_start, initargs=(self._evaluator, self._sample))
+            self._pool = worker_processes(self._jobs, _start, self._evaluator, self._sample)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
