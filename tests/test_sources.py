@@ -88,6 +88,8 @@ def test_an_encoding_may_be_named_for_a_folder_that_holds_other_files_too() -> N
     assert pdf.pages and "portable" in pdf.text
     assert open_document("日本".encode("iso2022_jp"), encoding="iso2022_jp").text == "日本"  # its bytes are ASCII
     assert open_document(b"%PDF- is how a PDF begins", "text/plain", encoding="ascii").text.startswith("%PDF-")
+    for codec in ("utf-8", "utf-8-sig", "gb18030"):  # whoever names one means text, even with such characters in it
+        assert open_document("红楼\0梦".encode(codec), encoding="gb18030").text == "红楼\0梦"
     with pytest.raises(EncodingError, match="not gb18030 text"):
         open_document(b"caf\xff", encoding="gb18030")
 

@@ -133,6 +133,7 @@ RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱ"
 @given(st.lists(st.sampled_from(BITS), max_size=50).map("".join))
 @example("<table>&amp;x<tr><td>1<b>2&lt;</table>3")
 @example("<sup>2</sup><li>a<table><tr><td><li>b")
+@example("汉字\0")
 @example("<b><ul><li>x</ul></b><pre>\n\n&amp;\r\nx</pre>")
 def test_every_piece_of_the_map_is_that_piece_of_the_source(html: str) -> None:
     document = read("x" + html)

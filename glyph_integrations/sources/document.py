@@ -13,7 +13,7 @@ from ..errors import DocumentError
 from ..page import Run, normalize_source
 from .media_type import EPUB, IMAGES, OFFICE, PDF, bare, binary_type, is_code, is_html, is_text, text_type
 from .page_file import OPENED, FilePage, PageFile
-from .text import decode, shows_its_encoding
+from .text import decode, shown_encoding
 
 
 @dataclass(frozen=True)
@@ -129,10 +129,7 @@ def open_document(
             f"{label}: {media_type} is not a text type; only text, HTML, PDF, images, Office files and EPUB can be read"
         )
     else:
-        if encoding is None:
-            encoding = _own_encoding(data, name, kind)
-        elif shows_its_encoding(data):
-            encoding = None
+        encoding = (shown_encoding(data) or encoding) if encoding else _own_encoding(data, name, kind)
         text = decode(data, label, encoding, errors)
         _refuse_empty(text, label)
         media_type = media_type or text_type(name, text)

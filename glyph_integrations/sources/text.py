@@ -52,11 +52,12 @@ def decode(data: bytes, label: str, encoding: str | None = None, errors: str = "
     return text.removeprefix("\ufeff") if encoding else text
 
 
-def shows_its_encoding(data: bytes) -> bool:
-    """Whether bytes begin with a byte order mark, or are UTF-8 that no other encoding is likely to look like."""
-    if data.startswith(tuple(mark for mark, _ in _MARKS)):
-        return True
+def shown_encoding(data: bytes) -> str | None:
+    """The encoding that bytes show by a byte order mark, or by being UTF-8 as text in another is not likely to be; or None."""
+    for mark, codec in _MARKS:
+        if data.startswith(mark):
+            return codec
     try:
-        return not data.isascii() and bool(data.decode("utf-8"))
+        return "utf-8" if not data.isascii() and data.decode("utf-8") else None
     except UnicodeDecodeError:
-        return False
+        return None
