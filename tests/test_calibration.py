@@ -74,6 +74,13 @@ def test_pages_hide_what_is_asked_for(language: Any) -> None:
         assert not any(needle.answer in needle.question for needle in needles)
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_no_question_has_two_answers(language: Any) -> None:
+    for seed in range(40):
+        _, needles = exam(Renderer(), PageStyle.preset("cjk-72"), language, seed, names=4, strings=5)
+        assert len({needle.question for needle in needles}) == 9
+
+
 def test_a_page_too_small_to_hide_anything_is_refused() -> None:
     with pytest.raises(StyleError, match="too small to hide"):
         exam(Renderer(), PageStyle(height=32))
@@ -120,6 +127,37 @@ def test_a_model_that_refuses_pictures_but_answers_text_is_told_from_a_server_th
             calibrate(Reader(0, stops_after=calls))
 
 
+class _ServerError(Exception):
+    def __init__(self, status_code: int, said: str) -> None:
+        super().__init__(said)
+        self.status_code = status_code
+
+
+@pytest.mark.parametrize(
+    ("cause", "refusal"),
+    [
+        (_ServerError(400, "no such content type"), True),
+        (_ServerError(500, "image input is not supported, you may need to provide the mmproj"), True),
+        (_ServerError(500, "out of memory"), False), (_ServerError(503, "starting"), False),
+        (_ServerError(429, "too many requests for this vision model"), False), (TimeoutError("slow"), False),
+        (ConnectionResetError("gone"), False),
+    ],
+)  # fmt: skip
+def test_a_server_in_trouble_is_no_model_that_refuses_pictures(cause: Exception, refusal: bool) -> None:
+    class Troubled(Reader):
+        def read(self, turns: Sequence[Turn], **options: Any) -> Answer:
+            if any(isinstance(part, PagePart) for part in turns[-1].parts):
+                raise ModelError(f"the server failed: {cause}") from cause
+            return super().read(turns, **options)
+
+    if refusal:
+        found = calibrate(Troubled(0))
+        assert not found.reads_pages and found.reason == f"it refused a picture: the server failed: {cause}"
+    else:
+        with pytest.raises(ModelError, match=f"stopped after 1 calls: the server failed: {cause}"):
+            calibrate(Troubled(0))
+
+
 def test_an_interrupted_calibration_goes_on_where_it_stopped(tmp_path: Path) -> None:
     journal = tmp_path / "reader.partial"
     with pytest.raises(ModelError):
@@ -142,6 +180,12 @@ def test_a_calibration_survives_its_file_and_changes_the_profile_of_its_model_al
         assert profile.count(588, 840) == VisionProfile.get("glyph").count(588, 840)
     assert VisionProfile.get("acme/Reader-1", calibrated=False) == VisionProfile.get("glyph")
     assert VisionProfile.get("glyph").style == "glyph-72"
+
+
+def test_no_two_models_share_a_calibration(kept: Path) -> None:
+    names = ["千问", "智谱", "qwen2.5vl:7b", "qwen2.5vl_7b", "acme eyes", "acme/eyes", "naïve", "na_ve"]
+    assert len({calibration_file(name) for name in names}) == len(names)
+    assert calibration_file("zai-org/Glyph") == kept / "glyph.json" == calibration_file("GLYPH")
 
 
 def test_what_a_file_says_is_checked(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 import pickle
 import threading
 import time
@@ -235,6 +236,23 @@ def test_a_page_that_comes_while_the_monitor_is_closed_leaves_nobody_waiting(mon
     assert (monitor.counts.sampled, monitor.total.pages + monitor.counts.dropped) == (2, 2)
     ask(monitor, pages()[:1])
     assert monitor.counts.seen == 2  # nothing is watched any more
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_process_is_watched_and_counts_for_itself() -> None:
+    shown = pages()[:4]
+    with QualityMonitor(1, Engine("x"), warn_above=9.0) as monitor:
+        ask(monitor, shown[:2])
+        assert monitor.wait(20)
+        with monitor._lock:  # as when another thread is counting at that moment
+            child = os.fork()
+        if child == 0:
+            ask(monitor, shown)
+            right = monitor.wait(20) and monitor.counts.seen == monitor.total.pages == 4
+            os._exit(0 if right else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert monitor.counts.seen == monitor.total.pages == 2
 
 
 @pytest.mark.parametrize("settings", [{"rate": 1.5}, {"rate": -1}, {"waiting": 0}, {"worst": 0}])

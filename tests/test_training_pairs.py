@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -133,6 +134,14 @@ def test_every_page_that_is_passed_over_is_counted(tmp_path: Path) -> None:
         assert Manifest.read(tmp_path / f"out{shard}") == manifest and verify_pairs(tmp_path / f"out{shard}") == []
 
 
+def test_a_beginning_that_is_asked_about_has_one_end() -> None:
+    text = "".join(f"The keeper of the northern tower saw {number} ships. " for number in range(20, 40))
+    text += "Everybody else on the island had gone to sleep by then."
+    page = next(Renderer(PageStyle()).paginate(text, source="ships.txt"))
+    found = [made for seed in range(30) for made in exchanges(page, TEMPLATES, seed) if made.task == "complete"]
+    assert found and {made.answer for made in found} == {"island had gone to sleep by then."}
+
+
 @pytest.mark.parametrize("format", ["sharegpt", "webdataset"])
 def test_an_interrupted_export_goes_on_and_ends_the_same(documents: Path, tmp_path: Path, format: Any) -> None:
     export_pairs([documents], tmp_path / "whole", format, styles=STYLES, shard=5)
@@ -192,6 +201,53 @@ def test_damage_is_found(documents: Path, tmp_path: Path, format: Any) -> None:
     assert victim.name in problem
     victim.unlink()
     assert len(verify_pairs(out)) == 1
+
+
+@pytest.mark.parametrize("format", ["sharegpt", "webdataset"])
+def test_shards_that_are_gone_or_cut_short_are_made_again(documents: Path, tmp_path: Path, format: Any) -> None:
+    out = tmp_path / "out"
+    manifest = export_pairs([documents], out, format, styles=STYLES, shard=5)
+    before = contents(out)
+    second = out / manifest.shards[1].name
+    victim = second / "pairs.jsonl" if format == "sharegpt" else second
+    os.truncate(victim, 10)
+    assert export_pairs([documents], out, format, styles=STYLES, shard=5) == manifest and contents(out) == before
+    last = out / manifest.shards[-1].name
+    shutil.rmtree(last) if format == "sharegpt" else last.unlink()
+    assert export_pairs([documents], out, format, styles=STYLES, shard=5) == manifest and contents(out) == before
+
+
+def test_an_export_below_its_documents_goes_on_too(documents: Path, tmp_path: Path) -> None:
+    inside = documents / "pairs"
+    manifest = export_pairs([documents], inside, styles=STYLES[:1])
+    before = contents(inside)
+    for where in (documents, documents / "**" / "*"):
+        assert export_pairs([where], inside, styles=STYLES[:1]) == manifest and contents(inside) == before
+
+
+def test_one_export_at_a_time_writes_to_a_folder(documents: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    def told(_: str, pairs: int) -> None:
+        if pairs == 7:
+            with pytest.raises(DocumentError, match="another process exports to"):
+                export_pairs([documents], out, styles=STYLES, shard=5)
+
+    export_pairs([documents], out, styles=STYLES, shard=5, told=told)
+    assert verify_pairs(out) == [] and not (out / ".lock").exists()
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names of files are Unicode there")
+@pytest.mark.parametrize("format", ["sharegpt", "webdataset"])
+def test_a_file_whose_name_is_no_text_is_exported(tmp_path: Path, format: Any) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / os.fsdecode(b"old\xff.txt")).write_text(STORY[:600], encoding="utf-8")
+    out = tmp_path / "out"
+    for _ in range(2):
+        export_pairs([tmp_path / "in"], out, format, styles=STYLES[:1])
+        assert verify_pairs(out) == []
+    if format == "sharegpt":
+        assert {os.fsencode(row["source"]) for row in rows_of(out)} == {b"old\xff.txt"}
 
 
 def test_a_folder_of_other_things_is_left_alone(documents: Path, tmp_path: Path) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
+import threading
+import time
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -40,6 +43,7 @@ from glyph_integrations.tuning import (
     plot,
     side_by_side,
 )
+from glyph_integrations.tuning.kept_scores import KeptScores
 from glyph_integrations.tuning.legibility import drawn_text, normalize
 from glyph_integrations.tuning.style_search import FAILURES, START
 from glyph_integrations.vision import Calibration
@@ -621,6 +625,40 @@ def test_command_says_when_the_best_could_not_be_read_again(tmp_path: Path, monk
         )
     assert result.exit_code == 0 and "again failed (gone), so no style was saved; run the same command again" in result.stderr
     assert {"out/front.png", "out/trials.json"} <= files_in(tmp_path) and "out/style.json" not in files_in(tmp_path)
+
+
+def test_command_does_not_wait_for_a_server_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    story = write_story(isolate(tmp_path, monkeypatch))
+    monkeypatch.setattr(sys.modules["glyph_integrations.cli.tune"], "_PATIENCE", (0.1, 0.3))
+    released = threading.Event()
+    with chat_server() as server:
+        command = ("tune", story, "--base-url", server.url, "--budget", "60s", "--population", 4, "-o", "out", "--styles")
+
+        def message(request: dict[str, Any]) -> dict[str, Any]:
+            if len(server.requests) > 9:
+                released.wait(30)
+            return {"role": "assistant", "content": FILLER * 3}
+
+        monkeypatch.setattr(server, "message", message)
+        began = time.monotonic()
+        result = glyph(*command, 5)
+        released.set()
+    assert time.monotonic() - began < 25
+    assert result.exit_code == 0 and "did not answer within 0.3 s" in result.stderr
+    trials = json.loads((tmp_path / "out" / "trials.json").read_text(encoding="utf-8"))
+    assert len(trials["trials"]) == 5 and len(trials["read_again"]) == 1  # one more is asked, not five
+    assert "no style was saved; run the same command again" in " ".join(result.stderr.split())
+
+
+def test_scores_of_an_evaluator_that_tells_more_than_json_holds_are_kept(tmp_path: Path) -> None:
+    sample = Sample.of([FILLER * 40])
+    kept = KeptScores(tmp_path)
+    eighth: Any = np.float32(0.125)  # no number to JSON
+    score = Score(eighth, eighth / 2, 2, {"path": tmp_path, "worst": {"a"}})
+    kept.keep_score(PageStyle(), sample, ByPixels(), score)
+    found = kept.score(PageStyle(), sample, ByPixels())
+    assert found and (found.error, found.standard_error, found.calls) == (0.125, 0.0625, 2)
+    assert found.detail["path"] == str(tmp_path)
 
 
 def test_command_says_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,7 +52,8 @@ def export_pairs(
 ) -> None:
     """Draw documents in several styles, and write each page with its text and a few tasks, for training a model.
 
-    Run the same command again after an interruption: whole shards stay, the rest is made.
+    Run the same command again after an interruption: whole shards stay, the rest is made, and what comes after a shard that is
+    gone or cut short.
     """
     from ..tuning.pair_tasks import TEMPLATES, read_templates
     from ..tuning.shards import verify_pairs
@@ -66,6 +67,8 @@ def export_pairs(
         problems = verify_pairs(output)
         for problem in problems:
             terminal.result(problem)
+        if any(problem.startswith("shard-") for problem in problems):
+            terminal.warn("delete the shards named here and run the export again: it makes them anew, and those after them")
         if problems:
             raise typer.Exit(1)
         terminal.result(f"{output}: every checksum is right")

@@ -30,6 +30,7 @@ _CONFIRMED = 8  # styles of the front that are read on other passages before one
 _AGAIN = 3  # times as many passages as in the search
 _SHARE = 0.8  # of the time and of the calls that is for the search; the rest is for reading the best again
 _SHOWN = 12
+_PATIENCE = 30.0, 300.0  # seconds that an answer of the server may take: as long as the budget, but no less and no more
 
 
 def tune(
@@ -119,8 +120,8 @@ def tune(
     asked = read_questions(questions) if questions else []
     sample = Sample.of(_documents(paths, {question.source for question in asked}, seed, encoding), seed=seed)
     key = secret(api_key, "--api-key")
-    server = _server(model, base_url, key, profile)
-    adviser = advisor_of(_named_server(advisor, base_url, key)) if advisor else None
+    server = _server(model, base_url, key, profile, seconds) if base_url else None
+    adviser = advisor_of(_server(advisor, base_url, key, None, seconds)) if advisor and base_url else None
     evaluator = _evaluator(judges, engine, profile, jobs, server, asked)
     search = StyleSearch(
         sample, evaluator, profile, space=chosen_space, population=population, seed=seed, advisor=adviser,
@@ -156,7 +157,10 @@ def _report(
     front = _spread(search.front, confirmed if room is None else max(2, min(confirmed, room)))
     if room is None or room >= len(front):
         wanted = [*(trial.style for trial in front), *map(PageStyle.parse, names)][:room]
-        again = list(terminal.track(search.score(wanted, others), "Reading the best again", len(wanted)))
+        for trial in terminal.track(search.score(wanted, others), "Reading the best again", len(wanted)):
+            again.append(trial)
+            if trial.failure and search.trials[-1].failure:  # it is not the style: whoever reads stopped answering
+                break
     else:
         terminal.warn("too few calls were left to read the best again: what is chosen rests on the search alone")
     named = dict(zip(names, again[len(front) :], strict=False))
@@ -273,16 +277,10 @@ def _check_options(judges: Sequence[str], base_url: str | None, questions: Path 
         raise typer.BadParameter("needs a server: add --base-url", param_hint="--advisor")
 
 
-def _server(model: str, base_url: str | None, key: str | None, vision: VisionProfile) -> OpenAIModel | None:
+def _server(model: str, base_url: str, key: str | None, vision: VisionProfile | None, seconds: float) -> OpenAIModel:
     from ..reading import OpenAIModel
 
-    return OpenAIModel(model, base_url, key, vision, timeout=300) if base_url else None
-
-
-def _named_server(model: str, base_url: str | None, key: str | None) -> OpenAIModel:
-    from ..reading import OpenAIModel
-
-    return OpenAIModel(model, base_url, key, timeout=300)
+    return OpenAIModel(model, base_url, key, vision, timeout=min(max(_PATIENCE[0], seconds), _PATIENCE[1]))
 
 
 def _evaluator(

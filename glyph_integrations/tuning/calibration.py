@@ -38,6 +38,7 @@ LADDERS: dict[Language, tuple[PageStyle, ...]] = {
 }  # fmt: skip
 """The styles that are tried, in each language, from the easiest to the cheapest."""
 
+_ABOUT_PICTURES = re.compile("image|picture|vision|multi-?modal|mmproj", re.IGNORECASE)
 _ASK = "Answer with the {what} alone, copied from the page. "
 
 
@@ -194,9 +195,13 @@ class _Asking:
         try:
             return self.names(exam), text, ""
         except ModelError as error:
-            if text is None or not self._alive(exam):
+            if text is None or _may_pass(error) or not self._alive(exam):
                 raise
-            return _Result(exam, NAMES, 0), text, str(error)  # it answers text, so it is the picture that it does not take
+            return (
+                _Result(exam, NAMES, 0),
+                text,
+                str(error.__cause__ or error),
+            )  # it answers text, so it is the picture that it does not take
 
     def names(self, exam: _Exam) -> _Result:
         """How many names on a page the model finds."""
@@ -254,6 +259,19 @@ class _Asking:
         except ModelError as error:
             raise ModelError(f"the calibration stopped after {self.calls} calls: {error}") from error
         return answer.text
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether a failure says nothing about the model: its server was busy, out of memory, restarting or out of reach."""
+    cause: BaseException | None = error
+    while cause:
+        status = getattr(cause, "status_code", None)
+        if isinstance(status, int):  # some servers answer 500 to a picture, and say that they take none
+            return status in (408, 409, 425, 429) or (status >= 500 and not _ABOUT_PICTURES.search(str(cause)))
+        if re.search("timeout|connection", type(cause).__name__, re.IGNORECASE):
+            return True
+        cause = cause.__cause__
+    return False
 
 
 def _why_not(result: _Result, text: bool | None, refusal: str) -> str:

@@ -38,8 +38,8 @@ class KeptScores:
     def keep_score(self, style: PageStyle, sample: Sample, evaluator: Evaluator, score: Score) -> None:
         """Keep a score."""
         name = self._name("score", str(style), sample.key, evaluator.name)
-        values = {"style": str(style), "evaluator": evaluator.name, "error": score.error}
-        rest = {"standard_error": score.standard_error, "calls": score.calls, "detail": score.detail}
+        values = {"style": str(style), "evaluator": evaluator.name, "error": float(score.error)}
+        rest = {"standard_error": float(score.standard_error), "calls": int(score.calls), "detail": score.detail}
         self._save(name, {**values, **rest})
 
     def answer(self, prompt: str) -> str | None:
@@ -71,5 +71,5 @@ class KeptScores:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
         fresh = self._folder / f"{name}.{os.getpid()}.tmp"  # renamed when whole, so that two processes may share a folder
-        fresh.write_text(json.dumps(values), encoding="utf-8")
+        fresh.write_text(json.dumps(values, default=str), encoding="utf-8")  # an evaluator's detail may hold anything
         fresh.replace(self._folder / name)

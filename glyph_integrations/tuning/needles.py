@@ -97,8 +97,11 @@ def exam(
     sentences: list[str] = []
     kinds = [(words.named, _name(dice, language)) for _ in range(names)]
     kinds += [(words.exact, _string(dice, kind)) for kind in range(strings)]
+    places: set[str] = set()
     for (sentence, question), answer in kinds:
-        place = _place(dice, language)
+        while (place := _place(dice, language)) in places:
+            pass
+        places.add(place)
         sentences.append(sentence.format(place=place, answer=answer))
         needles.append(Needle(question.format(place=place), answer))
     filler = _filler(dice, words)

@@ -151,17 +151,25 @@ def _beginning(line: str) -> str:
 
 
 def _complete(page: Page, text: str, dice: random.Random) -> _Made:
-    sentence = _sentence(text, dice)
-    if not sentence:
+    found = _sentences(text)
+    halves = [_halves(sentence) for sentence in _usable(found)]
+    halves = [(begin, end) for begin, end in halves if sum(s.startswith(begin) for s in found) == 1]
+    if not halves:
         return None
+    begin, end = dice.choice(halves)
+    return {"words": begin}, end
+
+
+def _halves(sentence: str) -> tuple[str, str]:
     half = len(sentence) // 2
     space = sentence.rfind(" ", half // 2, half + 1)
     cut = space if space > 0 else half
-    return {"words": sentence[:cut]}, sentence[cut:].strip()
+    return sentence[:cut], sentence[cut:].strip()
 
 
 def _missing(page: Page, text: str, dice: random.Random) -> _Made:
-    sentence = _sentence(text, dice)
+    usable = _usable(_sentences(text))
+    sentence = dice.choice(usable) if usable else ""
     words = [m for m in re.finditer(r"[^\W\d_]{4,}", sentence) if len(re.findall(re.escape(m[0]), sentence)) == 1]
     words = [m for m in words if not re.search("[\u0e00-\u0eff\u2e80-\u9fff]", m[0])]  # scripts that leave no space
     if len(words) < 3:
@@ -170,11 +178,13 @@ def _missing(page: Page, text: str, dice: random.Random) -> _Made:
     return {"words": f"{sentence[: word.start()]}{_GAP}{sentence[word.end() :]}"}, word[0]
 
 
-def _sentence(text: str, dice: random.Random) -> str:
-    """A sentence that stands once on the page; empty if there is none."""
-    found = [" ".join(text[start:end].split()) for start, end in sentences(text)]
-    usable = [s for s in found if 24 <= len(s) <= 300 and found.count(s) == 1]
-    return dice.choice(usable) if usable else ""
+def _sentences(text: str) -> list[str]:
+    return [" ".join(text[start:end].split()) for start, end in sentences(text)]
+
+
+def _usable(found: Sequence[str]) -> list[str]:
+    """Sentences of a length to be asked about, which stand once on the page."""
+    return [s for s in found if 24 <= len(s) <= 300 and found.count(s) == 1]
 
 
 _TASKS: dict[str, Callable[[Page, str, random.Random], _Made]] = {

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import heapq
 import logging
+import os
 import queue
 import random
 import threading
 import time
+import weakref
 from collections import deque
 from functools import partial
 from itertools import count
@@ -97,11 +99,16 @@ class QualityMonitor:
             _check_installed()
         self.rate = rate
         self.warn_above = warn_above
-        self._reader = reader
-        self._seed = seed
-        self._dice = random.Random(seed)
-        self._queue: queue.Queue[_Sample | None] = queue.Queue(waiting)
-        self._most = worst
+        self._given, self._seed, self._waiting, self._most = reader, seed, waiting, worst
+        self._closed = False
+        self._begin()
+        _monitors.add(self)
+
+    def _begin(self) -> None:
+        """Nothing was seen yet, and nothing runs: at first, and in a process that was forked, which has none of the threads."""
+        self._reader = self._given
+        self._dice = random.Random(self._seed)
+        self._queue: queue.Queue[_Sample | None] = queue.Queue(self._waiting)
         self._counts = Counts()
         self._tallies: dict[tuple[str, int], Tally] = {}
         self._worst: list[tuple[float, int, Misread]] = []  # a heap, the least bad first
@@ -110,16 +117,13 @@ class QualityMonitor:
         self._complained: deque[str] = deque(maxlen=16)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._closed = False
 
     def __deepcopy__(self, memo: object) -> QualityMonitor:
         return self  # a copied model is watched by the same monitor
 
     def __reduce__(self) -> tuple[partial[QualityMonitor], tuple[float, Reader | None]]:
-        alike = partial(
-            QualityMonitor, warn_above=self.warn_above, waiting=self._queue.maxsize, worst=self._most, seed=self._seed
-        )
-        return alike, (self.rate, self._reader)  # another process counts for itself
+        alike = partial(QualityMonitor, warn_above=self.warn_above, waiting=self._waiting, worst=self._most, seed=self._seed)
+        return alike, (self.rate, self._given)  # another process counts for itself
 
     # -- what prompt builders call ---------------------------------------------------------------------------------------
 
@@ -287,6 +291,18 @@ class QualityMonitor:
         if told not in self._complained:
             self._complained.append(told)
             _log.warning("quality monitor: %s", told)
+
+
+_monitors: weakref.WeakSet[QualityMonitor] = weakref.WeakSet()
+
+
+def _begin_all() -> None:
+    for monitor in list(_monitors):
+        monitor._begin()
+
+
+if hasattr(os, "register_at_fork"):  # servers load an application once, and fork their workers
+    os.register_at_fork(after_in_child=_begin_all)
 
 
 def _knows(reader: Reader, text: str) -> bool:

@@ -9,16 +9,18 @@ import os
 import shutil
 import tarfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
-from ..errors import DocumentError
+from ..errors import DocumentError, IndexLockedError
 from ..index.durable import replacing
+from ..index.lock import WriteLock
 
 Format = Literal["sharegpt", "webdataset"]
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
+LOCK = ".lock"
 _VERSION = 1
 
 
@@ -76,7 +78,7 @@ class Manifest(NamedTuple):
             "shards": [shard._asdict() for shard in self.shards],
         }  # fmt: skip
         with replacing(folder / MANIFEST) as file:
-            file.write((json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode())
+            file.write(_json(values, indent=1) + b"\n")
 
     @classmethod
     def read(cls, folder: Path) -> Manifest | None:
@@ -122,7 +124,7 @@ def new_shard(folder: Path, name: str) -> Iterator[ShardWriter]:
     try:
         temporary.mkdir()
         writer = _Folder(temporary, name)
-        with open(temporary / "pairs.jsonl", "w", encoding="utf-8", newline="\n") as rows:
+        with open(temporary / "pairs.jsonl", "wb") as rows:
             writer.rows = rows
             yield writer
         (temporary / SUMS).write_bytes(_sums(temporary))
@@ -143,8 +145,7 @@ class _Tar:
 
     def add(self, pair: Pair) -> None:
         values = {key: value for key, value in pair.values.items() if key != "text"}
-        text = json.dumps(values, ensure_ascii=False).encode()
-        for ending, data in (("png", pair.png), ("json", text), ("txt", pair.values["text"].encode())):
+        for ending, data in (("png", pair.png), ("json", _json(values)), ("txt", pair.values["text"].encode())):
             entry = tarfile.TarInfo(f"{pair.key}.{ending}")
             entry.size = len(data)
             self._tar.addfile(entry, io.BytesIO(data))
@@ -161,16 +162,48 @@ class _Folder:
         picture = f"{pair.key}.png"
         (self._folder / picture).write_bytes(pair.png)
         row = {"id": pair.key, "images": [f"{self._name}/{picture}"], **pair.values}
-        self.rows.write(json.dumps(row, ensure_ascii=False) + "\n")
+        self.rows.write(_json(row) + b"\n")
+
+
+def _json(value: object, indent: int | None = None) -> bytes:
+    """As UTF-8; what has no place in that, such as a byte of a file's name that is no UTF-8, as ``\\udcff``."""
+    return json.dumps(value, ensure_ascii=False, indent=indent).encode("utf-8", "backslashreplace")
+
+
+def size_of(folder: Path, name: str) -> int:
+    """Bytes of a shard as it is on disk; 0 where there is none."""
+    path = folder / name
+    try:
+        return sum(file.stat().st_size for file in (path.iterdir() if path.is_dir() else (path,)))
+    except FileNotFoundError:
+        return 0
 
 
 def measured(folder: Path, name: str) -> tuple[str, int]:
     """Checksum and bytes of a shard, as the manifest has them."""
     path = folder / name
-    if path.is_dir():
-        files = [file for file in path.iterdir() if file.is_file()]
-        return hashlib.sha256((path / SUMS).read_bytes()).hexdigest(), sum(file.stat().st_size for file in files)
-    return _hash(path), path.stat().st_size
+    whole = path / SUMS if path.is_dir() else path
+    return _hash(whole), size_of(folder, name)
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Nobody else exports to a folder meanwhile.
+
+    Raises:
+        DocumentError: somebody does.
+    """
+    lock = WriteLock(folder / LOCK)
+    try:
+        lock.acquire()
+    except IndexLockedError:
+        raise DocumentError(f"another process exports to {folder}; wait for it, or choose another folder") from None
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # it is in nobody's way
+            (folder / LOCK).unlink()
+        lock.release()
 
 
 def clear_unfinished(folder: Path, whole: Iterable[Shard]) -> None:

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +18,20 @@ from ..sources import find_files, open_document, source_name
 from ..style import PageStyle
 from ..vision import VisionProfile
 from .pair_tasks import TEMPLATES, Templates, checked_templates, exchanges, page_text
-from .shards import Format, Manifest, Pair, Shard, clear_unfinished, measured, new_shard, shard_name
+from .shards import (
+    LOCK,
+    MANIFEST,
+    Format,
+    Manifest,
+    Pair,
+    Shard,
+    clear_unfinished,
+    measured,
+    new_shard,
+    shard_name,
+    size_of,
+    writing,
+)
 
 STYLES = ("glyph-72", "glyph-96", "dense-72")
 """Styles that every document is drawn in, unless others are named."""
@@ -52,14 +65,14 @@ def export_pairs(
 
     Documents are read one after the other and pages drawn as they are written, so memory does not grow with them. A shard
     appears when it is whole; ``manifest.json`` names the whole ones, with checksums. The same call on the same folder goes on
-    behind the last of these. Equal arguments make equal files.
+    behind the last of these, or from the first that is gone or cut short. Equal arguments make equal files.
 
     A page of a PDF or an image is taken once, as it is in its file. Pages without text, and pages whose text holds
     ``<image>`` or the like, are passed over and counted.
 
     Args:
         paths: files, folders, patterns such as ``docs/**/*.md``; in folders, what is no document is passed over.
-        folder: made if need be; empty, or with an export of the same settings.
+        folder: made if need be; empty, or with an export of the same settings. What it holds is no document.
         format: ``sharegpt`` or ``webdataset``.
         styles: to draw each document in; presets, changed presets or styles.
         templates: tasks and their phrasings; see `TEMPLATES` and `read_templates`.
@@ -73,7 +86,8 @@ def export_pairs(
         The manifest.
 
     Raises:
-        DocumentError: no document can be read; the folder holds something else, or an export made with other settings.
+        DocumentError: no document can be read; the folder holds something else, or an export made with other settings, or
+            another process exports to it.
         StyleError: an unknown style.
         ValueError: an unknown format, no style, or ``shard`` below 1.
     """
@@ -84,16 +98,24 @@ def export_pairs(
     chosen = [style if isinstance(style, PageStyle) else PageStyle.parse(style) for style in styles]
     templates = checked_templates(dict(templates))
     profile = None if vision is None else VisionProfile.get(vision)
-    files, folder = _files(paths, encoding), Path(folder)
+    folder = Path(folder)
+    files = _files(paths, encoding, folder)
     settings = {
         "format": format, "styles": [str(style) for style in chosen], "shard": shard, "seed": seed,
         "grid": profile.grid if profile else 1, "templates": {task: list(phrasings) for task, phrasings in templates.items()},
         "documents": len(files), "documents_sha256": _fingerprint(files), "encoding": encoding or "",
     }  # fmt: skip
-    manifest = _opened(folder, settings)
-    if manifest.complete:
-        return manifest
-    export = _Export(files, chosen, templates, profile, seed, encoding)
+    _check_folder(folder)
+    with writing(folder):
+        manifest = _opened(folder, settings)
+        if manifest.complete:
+            return manifest
+        return _exported(_Export(files, chosen, templates, profile, seed, encoding), folder, manifest, told)
+
+
+def _exported(export: _Export, folder: Path, manifest: Manifest, told: Callable[[str, int], None]) -> Manifest:
+    """Write the shards that the manifest does not name."""
+    format, shard = manifest.settings["format"], manifest.settings["shard"]
     start = manifest.shards[-1].next if manifest.shards else (0, 0, 0)
     pairs = export.pairs(start, manifest.pairs)
     while True:
@@ -185,12 +207,15 @@ def _chain(first: Pair, others: Iterator[Pair]) -> Iterator[Pair]:
     yield from others
 
 
-def _files(paths: Iterable[str | os.PathLike[str]], encoding: str | None) -> list[tuple[str, Path]]:
-    """Names and files of all documents that can be read, in a stable order."""
+def _files(paths: Iterable[str | os.PathLike[str]], encoding: str | None, folder: Path) -> list[tuple[str, Path]]:
+    """Names and files of all documents that can be read, in a stable order; without what an export left in ``folder``."""
     found: dict[str, Path] = {}
     refused = ""
+    made = folder.resolve() if (folder / MANIFEST).is_file() else None
     for where in paths:
         for file in find_files(where):
+            if made and file.resolve().is_relative_to(made):
+                continue
             name = source_name(file, where)
             if name in found and not found[name].samefile(file):
                 raise DocumentError(f"{found[name]} and {file} would both be named {name}; export a folder that holds both")
@@ -211,25 +236,34 @@ def _fingerprint(files: Sequence[tuple[str, Path]]) -> str:
     whole = hashlib.sha256()
     for name, path in files:
         with open(path, "rb") as file:
-            whole.update(f"{name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+            line = f"{name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n"
+            whole.update(line.encode("utf-8", "surrogatepass"))
     return whole.hexdigest()
 
 
-def _opened(folder: Path, settings: dict[str, Any]) -> Manifest:
-    """The manifest to go on with; leftovers of an interrupted run are removed.
+def _check_folder(folder: Path) -> None:
+    """Make the folder.
 
     Raises:
-        DocumentError: the folder holds something else, or was made with other settings.
+        DocumentError: it cannot be made, or holds something else.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        present = any(folder.iterdir())
+        present = {path.name for path in folder.iterdir()} - {LOCK}
     except OSError as error:
         raise DocumentError(f"cannot write to folder {folder}: {error.strerror or error}; choose another") from error
+    if present and MANIFEST not in present:
+        raise DocumentError(f"{folder} holds other files; choose an empty folder")
+
+
+def _opened(folder: Path, settings: dict[str, Any]) -> Manifest:
+    """The manifest to go on with; leftovers of an interrupted run are removed, and shards from the first that is not whole.
+
+    Raises:
+        DocumentError: it was made with other settings.
+    """
     manifest = Manifest.read(folder)
     if manifest is None:
-        if present:
-            raise DocumentError(f"{folder} holds other files; choose an empty folder")
         manifest = Manifest(settings)
         manifest.write(folder)
     if manifest.settings != json.loads(json.dumps(settings)):
@@ -238,5 +272,9 @@ def _opened(folder: Path, settings: dict[str, Any]) -> Manifest:
             f"{folder} was exported with another {', '.join(differ).replace('documents_sha256', 'content of documents')}; "
             "choose another folder"
         )
-    clear_unfinished(folder, manifest.shards)
+    whole = tuple(takewhile(lambda shard: size_of(folder, shard.name) == shard.bytes, manifest.shards))
+    if whole != manifest.shards:
+        manifest = manifest._replace(shards=whole, complete=False)
+        manifest.write(folder)
+    clear_unfinished(folder, whole)
     return manifest

@@ -8,6 +8,7 @@ import re
 import sys
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -137,10 +138,14 @@ def calibration_folder() -> Path:
 
 
 def calibration_file(model: str) -> Path:
-    """Where the calibration of a model is kept: by the last part of its name, in lower case, as its family is known by."""
+    """Where the calibration of a model is kept: by the last part of its name, in lower case, as its family is known by. Where
+    that cannot be a file's name, a hash tells it from others that would look the same."""
     from .profile import checkpoint_name
 
-    return calibration_folder() / f"{re.sub(r'[^a-z0-9._-]+', '_', checkpoint_name(model).casefold())}.json"
+    name = checkpoint_name(model).casefold()
+    plain = re.sub(r"[^a-z0-9._-]+", "_", name)
+    mark = "" if plain == name else f"-{blake2b(name.encode('utf-8', 'surrogatepass'), digest_size=4).hexdigest()}"
+    return calibration_folder() / f"{plain}{mark}.json"
 
 
 def stored_calibration(model: str) -> Calibration | None:
